@@ -1,0 +1,203 @@
+"""The policy: every threshold, with its unit, validated once, from keyword arguments or a TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from agentbreaker.errors import ConfigError
+from agentbreaker.verdict import MAX_EVIDENCE
+
+__all__ = [
+    "BreakerSettings",
+    "Budgets",
+    "ConversationSettings",
+    "DetectorSettings",
+    "Ladder",
+    "NoveltySettings",
+    "PolicySettings",
+    "load_settings",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class Ladder(_Section):
+    """Evidence at which each rung is reached, in messages' worth of nothing new.
+
+    A rung that is left out (``None``) is never used.  Rungs must not fall: warn <= steer <= finish <= halt.
+    """
+
+    warn: float | None = Field(2.75, gt=0, le=MAX_EVIDENCE)
+    steer: float | None = Field(3.25, gt=0, le=MAX_EVIDENCE)
+    finish: float | None = Field(None, gt=0, le=MAX_EVIDENCE)
+    halt: float | None = Field(4.0, gt=0, le=MAX_EVIDENCE)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        below: tuple[str, float] | None = None
+        for name in ("warn", "steer", "finish", "halt"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if below is not None and value < below[1]:
+                raise ValueError(f"{name} ({value:g}) is below {below[0]} ({below[1]:g}); the rungs must not fall")
+            below = (name, value)
+        return self
+
+
+class Budgets(_Section):
+    """Hard caps of one conversation: counted, so they hold whatever else fails.  ``None``: no cap."""
+
+    max_messages: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_cost_usd: float | None = Field(None, gt=0)
+    max_seconds: float | None = Field(None, gt=0)
+
+
+class BreakerSettings(_Section):
+    """How long an open breaker waits, in seconds, and how the wait grows when the probe fails."""
+
+    wait_seconds: float = Field(60.0, gt=0, le=86_400)
+    wait_growth: float = Field(2.0, ge=1, le=100)
+    max_wait_seconds: float = Field(3600.0, gt=0, le=864_000)
+    probe_lease_seconds: float = Field(120.0, gt=0, le=86_400)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.max_wait_seconds < self.wait_seconds:
+            raise ValueError(
+                f"max_wait_seconds ({self.max_wait_seconds:g}) is below wait_seconds ({self.wait_seconds:g})"
+            )
+        return self
+
+
+class NoveltySettings(_Section):
+    """What a message is expected to bring, in units of information (a rare word or a number is 3 to 4 units).
+
+    Expected information is ``base + per_word * distinct words``, at most `ceiling`.  A message that brings it is
+    neutral; one that brings twice as much drains one message's worth of evidence, and none drains more than `drain`.
+    """
+
+    base: float = Field(6.0, gt=0, le=1000)
+    per_word: float = Field(0.5, ge=0, le=100)
+    ceiling: float = Field(24.0, gt=0, le=1000)
+    drain: float = Field(1.0, gt=0, le=100)
+
+
+class DetectorSettings(_Section):
+    """Which detectors run, and what their evidence weighs.
+
+    `weight` turns a message with nothing new into evidence; `acknowledgement` adds up to that much for wording that
+    only confirms, thanks or offers help.
+    """
+
+    disable: tuple[str, ...] = ()
+    weight: float = Field(0.9, gt=0, le=10)
+    acknowledgement: float = Field(0.5, ge=0, le=10)
+
+    @field_validator("disable")
+    @classmethod
+    def _codes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        for code in codes:
+            if not (len(code) == 5 and code.startswith("AB") and code[2:].isdigit()):  # noqa: PLR2004 - AB + 3 digits
+                raise ValueError(f"{code!r} is not a detector code such as 'AB201'")
+            if code.startswith("AB6"):
+                raise ValueError(f"{code} is a hard cap; leave its budget out instead of disabling it")
+        return codes
+
+
+class ConversationSettings(_Section):
+    """How many conversations are watched at once, and when an idle, clean one may be forgotten (seconds)."""
+
+    max_conversations: int = Field(10_000, ge=1, le=10_000_000)
+    idle_seconds: float = Field(300.0, ge=0)
+    keep_excerpts: bool = True
+    window: int = Field(256, ge=8, le=65_536)
+
+
+class PolicySettings(_Section):
+    """All sections of a policy, with the defaults that the project measures and publishes."""
+
+    ladder: Ladder = Ladder()
+    budgets: Budgets = Budgets()
+    breaker: BreakerSettings = BreakerSettings()
+    novelty: NoveltySettings = NoveltySettings()
+    detectors: DetectorSettings = DetectorSettings()
+    conversations: ConversationSettings = ConversationSettings()
+
+
+def load_settings(path: str | os.PathLike[str] | None = None, overrides: dict[str, Any] | None = None) -> PolicySettings:
+    """Read a policy from a TOML file and lay keyword arguments over it.
+
+    Args:
+        path: TOML file, or ``None`` for the defaults.
+        overrides: Sections as mappings (``{"ladder": {"halt": 6}}``) or as section objects.
+
+    Raises:
+        ConfigError: The file cannot be read or parsed, a key is unknown (with a suggestion), a value has the wrong
+            type or lies outside its reachable range.  Names file and field.
+    """
+    source = None if path is None else os.fspath(path)
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(Path(path).read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{source}: no such policy file", source=source) from None
+        except IsADirectoryError:
+            raise ConfigError(f"{source}: is a directory, not a policy file", source=source) from None
+        except OSError as error:
+            raise ConfigError(f"{source}: cannot be read: {error.strerror}", source=source) from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{source}: not UTF-8", source=source) from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{source}: not TOML: {error}", source=source) from None
+    for name, section in (overrides or {}).items():
+        if isinstance(section, BaseModel):
+            values[name] = section.model_dump()
+        elif isinstance(section, dict) and isinstance(values.get(name), dict):
+            values[name] = values[name] | section
+        else:
+            values[name] = section
+    _refuse_unknown(values, source)
+    try:
+        return PolicySettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        prefix = f"{source}: " if source else ""
+        raise ConfigError(f"{prefix}{field}: {reason}", source=source, field=field) from None
+
+
+def _refuse_unknown(values: dict[str, Any], source: str | None) -> None:
+    """Name the first unknown key and what was probably meant."""
+    sections = PolicySettings.model_fields
+    prefix = f"{source}: " if source else ""
+    for name, section in values.items():
+        if name not in sections:
+            hint = _did_you_mean(name, list(sections))
+            raise ConfigError(f"{prefix}unknown section {name!r}{hint}", source=source, field=name)
+        if not isinstance(section, dict):
+            raise ConfigError(f"{prefix}{name}: expected a table of settings", source=source, field=name)
+        model = sections[name].annotation
+        assert isinstance(model, type) and issubclass(model, BaseModel)  # noqa: S101, PT018 - all sections are models
+        for key in section:
+            if key not in model.model_fields:
+                hint = _did_you_mean(key, list(model.model_fields))
+                raise ConfigError(f"{prefix}unknown setting {name}.{key}{hint}", source=source, field=f"{name}.{key}")
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known are {', '.join(known)}"

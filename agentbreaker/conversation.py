@@ -1,0 +1,183 @@
+"""Everything that is kept of one conversation, in bounded memory.  Touched only by the guard, under its lock."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from agentbreaker.breaker import Breaker
+from agentbreaker.detectors import build_detectors
+from agentbreaker.graph import CallGraph
+from agentbreaker.incident import Turn
+from agentbreaker.novelty import NoveltyMeter, Observation
+from agentbreaker.verdict import Action
+
+if TYPE_CHECKING:
+    from agentbreaker.breaker import BreakerConfig
+    from agentbreaker.clock import Clock
+    from agentbreaker.config import PolicySettings
+    from agentbreaker.detectors.base import Detector
+    from agentbreaker.incident import Incident
+    from agentbreaker.message import Message
+    from agentbreaker.verdict import Decision, State
+
+__all__ = ["Conversation"]
+
+#: Messages kept as evidence, characters kept of each, and message ids kept to drop duplicates.
+_MAX_TURNS = 16
+_EXCERPT = 200
+_MAX_IDS = 64
+#: A detector that raises this often in one conversation is not asked again.
+_QUARANTINE_AFTER = 3
+
+
+class Conversation:
+    """The state of one conversation: totals, graph, novelty, detectors, breaker and the latest turns."""
+
+    __slots__ = (
+        "_excerpts",
+        "_failures",
+        "_ids",
+        "_turns",
+        "breaker",
+        "conversation_id",
+        "cost_usd",
+        "counted",
+        "detectors",
+        "graph",
+        "incident",
+        "last_decision",
+        "last_seen",
+        "lock",
+        "messages",
+        "meter",
+        "rank",
+        "refused",
+        "reserved_tokens",
+        "reserved_usd",
+        "seen",
+        "started",
+        "steered",
+        "tokens",
+    )
+
+    def __init__(
+        self, conversation_id: str, settings: PolicySettings, clock: Clock, config: BreakerConfig, state: State
+    ) -> None:
+        self.conversation_id = conversation_id
+        self.lock = threading.Lock()
+        self.breaker = Breaker(conversation_id, clock=clock, config=config, state=state)
+        self.graph = CallGraph(settings.conversations.window)
+        self.meter = NoveltyMeter(settings.novelty)
+        self.detectors: tuple[Detector, ...] = build_detectors(settings)
+        self.seen = Observation()
+        self.started = self.last_seen = clock.now()
+        self.messages = 0
+        self.tokens = 0
+        self.cost_usd = 0.0
+        self.reserved_tokens = 0
+        self.reserved_usd = 0.0
+        # Identity of the message that the totals include last, so that our own failure cannot count it twice.
+        self.counted = 0
+        # Highest rung announced in the current run of evidence, and whether the agents were steered in it.
+        self.rank = 0
+        self.steered = False
+        self.refused = 0
+        self.last_decision: Decision | None = None
+        self.incident: Incident | None = None
+        self._excerpts = settings.conversations.keep_excerpts
+        self._turns: deque[tuple[int, str, str | None, str, str, float, int, float]] = deque(maxlen=_MAX_TURNS)
+        self._ids: dict[int, None] | None = None
+        self._failures: dict[str, int] | None = None
+
+    def count(self, message: Message, now: float) -> None:
+        """Add a message to the totals.  Plain arithmetic: amounts that are not finite and positive count as 0."""
+        self.counted = id(message)
+        self.messages += 1
+        self.last_seen = now
+        seen = self.seen
+        seen.index = self.messages - 1
+        seen.messages = self.messages
+        seen.seconds = now - self.started
+        seen.spent_tokens = 0
+        seen.spent_usd = 0.0
+        usage = message.usage
+        if usage is not None:
+            spent = usage.input_tokens + usage.output_tokens
+            if spent > 0:
+                seen.spent_tokens = spent
+                self.tokens += spent
+        cost = message.cost_usd
+        if cost is not None and 0.0 < cost < 1e12:  # noqa: PLR2004 - anything beyond is a broken price
+            seen.spent_usd = cost
+            self.cost_usd += cost
+        seen.tokens = self.tokens
+        seen.cost_usd = self.cost_usd
+
+    def is_duplicate(self, message_id: str) -> bool:
+        """Whether this id was met within the latest messages; remembers it."""
+        ids = self._ids
+        key = hash(message_id)
+        if ids is None:
+            self._ids = {key: None}
+            return False
+        if key in ids:
+            return True
+        if len(ids) >= _MAX_IDS:
+            del ids[next(iter(ids))]
+        ids[key] = None
+        return False
+
+    def keep(self, message: Message, info: float) -> None:
+        """Keep the beginning of a message as possible evidence."""
+        seen = self.seen
+        text = ""
+        if self._excerpts:
+            text = message.content
+            if not text and message.tool is not None:
+                text = message.tool.result or str(message.tool.arguments)[:_EXCERPT]
+            if len(text) > _EXCERPT:
+                text = text[:_EXCERPT]
+        self._turns.append(
+            (
+                seen.index,
+                message.sender,
+                message.recipient,
+                message.kind,
+                text,
+                info,
+                seen.spent_tokens,
+                seen.spent_usd,
+            )
+        )
+
+    def turns_since(self, index: int) -> list[Turn]:
+        """The kept turns from message `index` on."""
+        return [Turn(*turn) for turn in self._turns if turn[0] >= index]
+
+    def detector_failed(self, code: str) -> bool:
+        """Count a failure of a detector; drop it when it keeps failing.  Returns whether it was dropped."""
+        failures = self._failures
+        if failures is None:
+            failures = self._failures = {}
+        failures[code] = failures.get(code, 0) + 1
+        if failures[code] < _QUARANTINE_AFTER:
+            return False
+        self.detectors = tuple(detector for detector in self.detectors if detector.code != code)
+        return True
+
+    def clear_evidence(self) -> None:
+        """Forget the suspicion, keep the totals and what the conversation has had."""
+        for detector in self.detectors:
+            detector.reset()
+        self.rank = Action.ALLOW.rank
+        self.steered = False
+        self.refused = 0
+        self.last_decision = None
+        self.incident = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether forgetting this conversation would forget no evidence and no open breaker."""
+        return self.rank == 0 and self.breaker.state.value in ("closed", "metrics_only", "disabled")

@@ -1,0 +1,49 @@
+"""The registry: one line per detector, the most specific first (ties between equal scores go to the first)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentbreaker.detectors.confirmation import ConfirmationPingPong
+from agentbreaker.detectors.cost_budget import CostBudget
+from agentbreaker.detectors.exact_repeat import ExactRepeat
+from agentbreaker.detectors.message_budget import MessageBudget
+from agentbreaker.detectors.near_repeat import NearRepeat
+from agentbreaker.detectors.stagnation import Stagnation
+from agentbreaker.detectors.tight_cycle import TightCycle
+from agentbreaker.detectors.time_budget import TimeBudget
+from agentbreaker.detectors.token_budget import TokenBudget
+
+if TYPE_CHECKING:
+    from agentbreaker.config import PolicySettings
+    from agentbreaker.detectors.base import Detector
+
+__all__ = ["DETECTORS", "PRECEDENCE", "build_detectors"]
+
+DETECTORS: dict[str, type[Detector]] = {
+    "AB601": MessageBudget,
+    "AB602": TokenBudget,
+    "AB603": CostBudget,
+    "AB604": TimeBudget,
+    "AB301": ExactRepeat,
+    "AB302": NearRepeat,
+    "AB201": ConfirmationPingPong,
+    "AB101": TightCycle,
+    "AB401": Stagnation,
+}
+
+#: Position of each code in the registry, to break ties between equal scores.
+PRECEDENCE = {code: position for position, code in enumerate(DETECTORS)}
+
+_BUDGETS = {"AB601": "max_messages", "AB602": "max_tokens", "AB603": "max_cost_usd", "AB604": "max_seconds"}
+
+
+def build_detectors(settings: PolicySettings) -> tuple[Detector, ...]:
+    """Make the detectors of one conversation: all that are not disabled, and the caps that are set."""
+    disabled = settings.detectors.disable
+    budgets = settings.budgets
+    return tuple(
+        detector(settings)
+        for code, detector in DETECTORS.items()
+        if code not in disabled and (code not in _BUDGETS or getattr(budgets, _BUDGETS[code]) is not None)
+    )

@@ -1,0 +1,78 @@
+"""AB302 near-repeat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from agentbreaker.detectors.base import ROUND_DRAIN, ROUND_EVIDENCE, Evidence, report_floor
+from agentbreaker.novelty import Kind, Round
+from agentbreaker.verdict import MAX_EVIDENCE
+
+if TYPE_CHECKING:
+    from agentbreaker.config import PolicySettings
+    from agentbreaker.novelty import Observation
+    from agentbreaker.verdict import Signal
+
+__all__ = ["NearRepeat"]
+
+
+class NearRepeat:
+    """near-repeat (AB302)
+
+    What it sees:
+        Tool calls that differ only in counters, clocks, identifiers or order, or are worded anew, and get the same
+        failure or empty answer each time.  Exact repeats count too, so that a mix of both adds up.  Several calls
+        of one batch are one decision of the agent and count once.
+
+    Why it matters:
+        Trying id after id against "not found", or the same search in other words, defeats every exact comparison.
+
+    Example:
+        ``get(P1006)``: not found, ``get(P1007)``: not found, ``get(P1008)``: not found, ...
+
+    What resets it:
+        A result that was not there before, a turn of the user.
+
+    Known false positives:
+        Working through a long list in which most entries are rightly missing.
+
+    Known evasions:
+        Inventing a different tool each time.
+
+    Options:
+        ``ladder.*`` (limits; one near repeat is 0.75, a new call with the same failure 0.5, an exact repeat 1).
+    """
+
+    code: ClassVar[str] = "AB302"
+    name: ClassVar[str] = "near-repeat"
+    title: ClassVar[str] = "Near repeat"
+
+    __slots__ = ("_evidence", "_floor", "_limit")
+
+    def __init__(self, settings: PolicySettings) -> None:
+        self._limit = settings.ladder.halt or MAX_EVIDENCE
+        self._floor = report_floor(settings)
+        self._evidence = Evidence()
+
+    def observe(self, seen: Observation) -> Signal | None:
+        """Add up rounds that got nowhere; drain on a new result."""
+        evidence = self._evidence
+        if seen.kind is Kind.OUTSIDE:
+            evidence.outside(seen)
+            return None
+        worth = seen.round
+        if worth is Round.NONE:
+            return None
+        amount = ROUND_EVIDENCE.get(worth)
+        if amount is None:
+            if worth is Round.PROGRESS:
+                evidence.drain(ROUND_DRAIN)
+            return None
+        evidence.add(amount, seen)
+        if evidence.value < self._floor:
+            return None
+        return evidence.signal(self.code, seen, self._limit, "rounds with the same answer", laps=evidence.messages)
+
+    def reset(self) -> None:
+        """Forget all evidence."""
+        self._evidence.clear()

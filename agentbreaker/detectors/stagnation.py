@@ -1,0 +1,75 @@
+"""AB401 stagnation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from agentbreaker.detectors.base import Evidence, drain_talk, report_floor
+from agentbreaker.novelty import Kind
+from agentbreaker.verdict import MAX_EVIDENCE
+
+if TYPE_CHECKING:
+    from agentbreaker.config import PolicySettings
+    from agentbreaker.novelty import Observation
+    from agentbreaker.verdict import Signal
+
+__all__ = ["Stagnation"]
+
+
+class Stagnation:
+    """stagnation (AB401)
+
+    What it sees:
+        The share of anything new falls to nothing and stays there, whoever speaks and in whatever order.
+
+    Why it matters:
+        It is what all runaways have in common, so it also catches the kinds that nobody has named yet.
+
+    Example:
+        An orchestrator that issues the same instruction in other words, and a worker that returns the same page.
+
+    What resets it:
+        New information, a tool result that was not there before, a turn of the user.
+
+    Known false positives:
+        Long restatements without any new fact, such as a final report that repeats all that was said.
+
+    Known evasions:
+        Padding with rare words that tell nothing (see AB602 and AB603).
+
+    Options:
+        ``detectors.weight``, ``novelty.*``, ``ladder.*``.
+    """
+
+    code: ClassVar[str] = "AB401"
+    name: ClassVar[str] = "stagnation"
+    title: ClassVar[str] = "Stagnation"
+
+    __slots__ = ("_evidence", "_floor", "_limit", "_weight")
+
+    def __init__(self, settings: PolicySettings) -> None:
+        self._weight = settings.detectors.weight
+        self._limit = settings.ladder.halt or MAX_EVIDENCE
+        self._floor = report_floor(settings)
+        self._evidence = Evidence()
+
+    def observe(self, seen: Observation) -> Signal | None:
+        """Add up emptiness; drain on progress."""
+        evidence = self._evidence
+        if seen.kind is not Kind.TALK:
+            if evidence.value > 0.0:
+                drain_talk(evidence, seen)
+            return None
+        emptiness = seen.emptiness
+        if emptiness <= 0.0:
+            if evidence.value > 0.0:
+                evidence.drain(-emptiness * self._weight)
+            return None
+        evidence.add(emptiness * self._weight, seen)
+        if evidence.value < self._floor:
+            return None
+        return evidence.signal(self.code, seen, self._limit, "messages with nothing new")
+
+    def reset(self) -> None:
+        """Forget all evidence."""
+        self._evidence.clear()

@@ -1,0 +1,598 @@
+"""The guard: one object that watches every conversation of an application.
+
+It wires the hops of the design: message, text, novelty, call graph, detectors, fuse, policy, breaker, incident.  The
+core does no I/O and never awaits, so the same plain methods serve threads and coroutines.  Each conversation has a
+lock of its own; user callbacks and log events run after it is released.
+
+Two rules hold throughout.  Our own failure never reaches the caller's agents: `observe` contains it, counts it and
+lets the message pass (*fail open on opinion*).  And counted caps hold even then (*fail closed on arithmetic*).
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from agentbreaker.breaker import Admission, BreakerConfig
+from agentbreaker.clock import Clock, MonotonicClock
+from agentbreaker.conversation import Conversation
+from agentbreaker.errors import ConfigError, ConversationHalted, ConversationHaltedError
+from agentbreaker.incident import Incident, sentence_of, split_laps
+from agentbreaker.novelty import Kind
+from agentbreaker.policy import Policy
+from agentbreaker.printable import printable
+from agentbreaker.scoring import fuse
+from agentbreaker.telemetry import Telemetry
+from agentbreaker.text import analyse
+from agentbreaker.verdict import ALLOW, Action, Decision, Signal, State, Transition, Verdict
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from agentbreaker.graph import CallGraph
+    from agentbreaker.message import Message
+
+__all__ = ["Guard", "Reservation"]
+
+#: Oldest conversations looked at when room is needed for a new one.
+_EVICTION_SCAN = 32
+#: Counters that conversations share when there is no room for them; sharing can only make a cap trip earlier.
+_OVERFLOW_BUCKETS = 4096
+_MOST_PROBES = 50
+
+
+class Reservation(AbstractContextManager["Reservation"]):
+    """Tokens and money held for a call that is about to begin; made by :meth:`Guard.reserve`.
+
+    Leaving the ``with`` block without :meth:`settle` gives everything back.
+    """
+
+    __slots__ = ("_conversation", "_cost_usd", "_guard", "_open", "_tokens")
+
+    def __init__(self, guard: Guard, conversation: Conversation, tokens: int, cost_usd: float) -> None:
+        self._guard = guard
+        self._conversation = conversation
+        self._tokens = tokens
+        self._cost_usd = cost_usd
+        self._open = True
+
+    def settle(self, *, tokens: int = 0, cost_usd: float = 0.0) -> None:
+        """Give the reservation back and record what the call really cost.
+
+        Leave the amounts at 0 if the message that is observed afterwards carries them; give them here if not.
+        Settling twice does nothing.
+
+        Args:
+            tokens: Tokens spent, input and output.
+            cost_usd: US dollars spent.
+        """
+        with self._conversation.lock:
+            if not self._open:
+                return
+            self._open = False
+            conversation = self._conversation
+            conversation.reserved_tokens -= self._tokens
+            conversation.reserved_usd -= self._cost_usd
+            if tokens > 0:
+                conversation.tokens += tokens
+            if cost_usd > 0:
+                conversation.cost_usd += cost_usd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.settle()
+
+
+class Guard:
+    """Loop detector and circuit breaker for all conversations of an application.
+
+    Args:
+        policy: A :class:`Policy`, the path of a policy file, or ``None`` for the measured defaults.
+        clock: Source of monotonic seconds.
+        observers: Called with each :class:`~agentbreaker.verdict.Transition`, outside every lock; what they raise is
+            contained and counted.
+        on_incident: Called with each :class:`~agentbreaker.incident.Incident`, likewise.
+        mode: ``"enforce"``, or ``"metrics_only"`` to start every conversation in shadow mode.
+        halt_as: What :meth:`check` raises: ``"base_exception"`` (:class:`ConversationHalted`, survives
+            ``except Exception``) or ``"exception"`` (:class:`ConversationHaltedError`).
+
+    Raises:
+        ConfigError: The policy or an argument cannot be used.
+
+    Example:
+        >>> from agentbreaker import Guard, Message
+        >>> guard = Guard()
+        >>> for _ in range(6):
+        ...     for a, b in [("ann", "bob"), ("bob", "ann")]:
+        ...         decision = guard.observe(Message("chat-1", a, b, content="Great, thank you!"))
+        >>> decision.action.value, guard.state("chat-1").value
+        ('halt', 'open')
+    """
+
+    def __init__(
+        self,
+        policy: Policy | str | os.PathLike[str] | None = None,
+        *,
+        clock: Clock | None = None,
+        observers: Sequence[Callable[[Transition], object]] = (),
+        on_incident: Callable[[Incident], object] | None = None,
+        mode: Literal["enforce", "metrics_only"] = "enforce",
+        halt_as: Literal["base_exception", "exception"] = "base_exception",
+    ) -> None:
+        self.policy = policy if isinstance(policy, Policy) else Policy(policy)
+        if mode not in ("enforce", "metrics_only"):
+            raise ConfigError(f"mode must be 'enforce' or 'metrics_only', not {mode!r}", field="mode")
+        if halt_as not in ("base_exception", "exception"):
+            raise ConfigError(f"halt_as must be 'base_exception' or 'exception', not {halt_as!r}", field="halt_as")
+        self.telemetry = Telemetry()
+        self._clock = clock or MonotonicClock()
+        self._observers = tuple(observers)
+        self._on_incident = on_incident
+        self._halted: type[ConversationHalted | ConversationHaltedError] = (
+            ConversationHalted if halt_as == "base_exception" else ConversationHaltedError
+        )
+        settings = self.policy.settings
+        self._breaker_config = BreakerConfig(**settings.breaker.model_dump())
+        self._max_conversations = settings.conversations.max_conversations
+        self._idle_seconds = settings.conversations.idle_seconds
+        self._initial = State.CLOSED if mode == "enforce" else State.METRICS_ONLY
+        self._conversations: dict[str, Conversation] = {}
+        self._overflow: dict[int, list[float]] = {}
+        # Guards the dictionary of conversations; held for a few operations only, never together with a callback.
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------ the hot path
+
+    def observe(self, message: Message) -> Decision:
+        """Measure one message at the moment of its delivery and say what to do about it.
+
+        Returns:
+            The decision; ``decision.allowed`` is false when the conversation must not go on.  If the breaker is
+            already open, the standing decision.
+
+        Never raises: a failure of ours is contained, counted in ``guard.telemetry`` and lets the message pass, but
+        not beyond a counted cap.
+        """
+        try:
+            return self._observe(message)
+        except Exception as error:
+            self.telemetry.emit_failure("observe", error)
+            return self._observe_arithmetic(message)
+
+    def _observe(self, message: Message) -> Decision:
+        conversation_id = message.conversation_id
+        conversation = self._conversations.get(conversation_id)
+        if conversation is None:
+            conversation = self._open_conversation(conversation_id)
+            if conversation is None:
+                return self._observe_overflow(message)
+        breaker = conversation.breaker
+        probing = False
+        if breaker.state is not State.CLOSED:
+            if breaker.state is State.DISABLED:
+                with conversation.lock:
+                    conversation.count(message, self._clock.now())
+                return ALLOW
+            admission, transition = breaker.admit(outside_input=message.role == "user")
+            self._publish(transition)
+            if admission is Admission.REFUSED:
+                return self._refuse(conversation, message)
+            probing = admission is Admission.PROBE
+        generation = breaker.generation
+        text = analyse(message)
+        message_id = message.message_id
+        with conversation.lock:
+            if message_id is not None and conversation.is_duplicate(message_id):
+                return conversation.last_decision or ALLOW
+            conversation.count(message, self._clock.now())
+            seen = conversation.seen
+            seen.message_id = message_id
+            seen.sender = message.sender
+            seen.recipient = message.recipient
+            conversation.meter.measure(message, text, seen)
+            seen.cycle = (
+                None
+                if seen.kind is Kind.CONTEXT
+                else conversation.graph.add(
+                    message.sender, message.recipient, tokens=seen.spent_tokens, cost_usd=seen.spent_usd
+                )
+            )
+            signals: list[Signal] | None = None
+            for detector in conversation.detectors:
+                try:
+                    signal = detector.observe(seen)
+                except Exception as error:
+                    self._detector_failed(conversation, detector.code, error)
+                    continue
+                if signal is not None:
+                    if signals is None:
+                        signals = [signal]
+                    else:
+                        signals.append(signal)
+            conversation.keep(message, seen.info)
+            if signals is None and not probing:
+                if conversation.rank:
+                    conversation.rank = 0
+                    conversation.steered = False
+                    conversation.last_decision = None
+                return ALLOW
+            verdict = fuse(signals or ())
+            decision, transition, incident, announce = self._decide(conversation, verdict, generation, probing)
+        self._publish(transition)
+        if announce:
+            self._announce(conversation_id, decision, verdict, incident)
+        return decision
+
+    def _decide(
+        self, conversation: Conversation, verdict: Verdict, generation: int, probing: bool
+    ) -> tuple[Decision, Transition | None, Incident | None, bool]:
+        """Under the conversation's lock: turn a verdict into a decision, at most one transition and one incident."""
+        breaker = conversation.breaker
+        if probing and not verdict.hard:
+            return self._judge(conversation, verdict, generation)
+        action = self.policy.decide(verdict, steered=conversation.steered)
+        signal = verdict.decisive
+        if action is Action.ALLOW or signal is None:
+            conversation.rank = 0
+            conversation.last_decision = None
+            return ALLOW, None, None, False
+        rising = action.rank > conversation.rank
+        decision = Decision(action, signal.code, verdict.score, sentence_of(signal), generation)
+        if action is Action.STEER:
+            conversation.steered = True
+        if not action.opens:
+            conversation.rank = max(conversation.rank, action.rank)
+            conversation.last_decision = decision
+            return decision, None, None, rising
+        shadow = breaker.state is State.METRICS_ONLY
+        lap = max(2, min(_MOST_PROBES, len(signal.agents)))
+        transition = None if shadow else breaker.trip(decision, generation=generation, lap=lap)
+        conversation.rank = action.rank
+        incident = None
+        if shadow:
+            decision = Decision(
+                Action.ALLOW, signal.code, verdict.score, decision.reason, generation, shadow=True, would=action
+            )
+        elif transition is None:
+            # Another thread has tripped or moved the breaker meanwhile: its decision stands.
+            return breaker.standing or ALLOW, None, None, False
+        else:
+            decision = breaker.standing or decision
+        if rising or transition is not None:
+            conversation.last_decision = decision
+            try:
+                incident = conversation.incident = _make_incident(conversation, verdict, signal, action, decision)
+            except Exception as error:  # the verdict stands even if its evidence cannot be told
+                self.telemetry.emit_failure("incident", error)
+            return decision, transition, incident, True
+        conversation.last_decision = decision
+        return decision, transition, None, False
+
+    def _judge(
+        self, conversation: Conversation, verdict: Verdict, generation: int
+    ) -> tuple[Decision, Transition | None, Incident | None, bool]:
+        """Under the conversation's lock: a probe has been measured; close on something new, count it if not."""
+        seen = conversation.seen
+        decision = Decision(Action.ALLOW, score=verdict.score, generation=generation, probe=True)
+        if seen.progress and not (seen.kind is Kind.OUTSIDE and seen.emptiness > 0.5):  # noqa: PLR2004 - a mere nod
+            transition = conversation.breaker.judge(informative=True, generation=generation)
+            if transition is not None:
+                conversation.clear_evidence()
+            return decision, transition, None, False
+        if seen.kind in (Kind.TALK, Kind.RESULT):
+            transition = conversation.breaker.judge(informative=False, generation=generation)
+            if transition is not None:
+                return conversation.breaker.standing or decision, transition, None, False
+            return decision, transition, None, False
+        return decision, None, None, False
+
+    def _refuse(self, conversation: Conversation, message: Message) -> Decision:
+        """The breaker is open: count what arrived all the same, and repeat the standing decision."""
+        with conversation.lock:
+            conversation.count(message, self._clock.now())
+            conversation.refused += 1
+            standing = conversation.breaker.standing
+            if standing is None:
+                return ALLOW
+            if standing.action is Action.FINISH and conversation.refused > 2:  # noqa: PLR2004 - one lap of a pair
+                # The final answer was asked for and the agents went on: the next stronger action.
+                return Decision(
+                    Action.HALT,
+                    standing.code,
+                    standing.score,
+                    standing.reason,
+                    standing.generation,
+                    conversation.breaker.retry_after,
+                )
+            return standing
+
+    # ------------------------------------------------------------------ our own failures
+
+    def _detector_failed(self, conversation: Conversation, code: str, error: Exception) -> None:
+        dropped = conversation.detector_failed(code)
+        self.telemetry.emit_failure("detector_quarantined" if dropped else "detector_error", error)
+
+    def _observe_arithmetic(self, message: Message) -> Decision:
+        """What still works when everything clever has failed: count, and compare with the caps."""
+        try:
+            conversation = self._conversations.get(message.conversation_id)
+            if conversation is None:
+                return ALLOW
+            if conversation.breaker.state in (State.OPEN, State.FORCED_OPEN):
+                return conversation.breaker.standing or ALLOW
+            with conversation.lock:
+                if conversation.counted != id(message):
+                    conversation.messages += 1
+                signal = self._cap_reached(
+                    conversation.messages,
+                    conversation.tokens,
+                    conversation.cost_usd,
+                    self._clock.now() - conversation.started,
+                )
+                if signal is None:
+                    return ALLOW
+                verdict = Verdict(1.0, (signal,), hard=True)
+                decision, transition, incident, announce = self._decide(
+                    conversation, verdict, conversation.breaker.generation, probing=False
+                )
+            self._publish(transition)
+            if announce:
+                self._announce(message.conversation_id, decision, verdict, incident)
+            return decision
+        except Exception as error:
+            self.telemetry.emit_failure("arithmetic", error)
+            return ALLOW
+
+    def _cap_reached(self, messages: float, tokens: float, cost_usd: float, seconds: float) -> Signal | None:
+        budgets = self.policy.settings.budgets
+        for code, value, limit, unit in (
+            ("AB601", messages, budgets.max_messages, "messages"),
+            ("AB602", tokens, budgets.max_tokens, "tokens"),
+            ("AB603", cost_usd, budgets.max_cost_usd, "US dollars"),
+            ("AB604", seconds, budgets.max_seconds, "seconds"),
+        ):
+            if limit is not None and value > limit:
+                return Signal(code, 1.0, value, limit, unit, hard=True)
+        return None
+
+    # ------------------------------------------------------------------ conversations
+
+    def _open_conversation(self, conversation_id: str) -> Conversation | None:
+        with self._lock:
+            conversation = self._conversations.get(conversation_id)
+            if conversation is None:
+                if len(self._conversations) >= self._max_conversations and not self._evict():
+                    return None
+                conversation = Conversation(
+                    conversation_id, self.policy.settings, self._clock, self._breaker_config, self._initial
+                )
+                self._conversations[conversation_id] = conversation
+            return conversation
+
+    def _evict(self) -> bool:
+        """Make room: forget an idle, clean conversation among the oldest.  Never one with evidence: that would be a
+        way to escape."""
+        now = self._clock.now()
+        conversations = self._conversations
+        for _ in range(min(_EVICTION_SCAN, len(conversations))):
+            conversation_id = next(iter(conversations))
+            conversation = conversations.pop(conversation_id)
+            if conversation.clean and now - conversation.last_seen >= self._idle_seconds:
+                return True
+            conversations[conversation_id] = conversation  # to the back of the queue
+        return False
+
+    def _observe_overflow(self, message: Message) -> Decision:
+        """No room for another conversation: count it coarsely, so that the caps hold, and hold no opinion."""
+        self.telemetry.emit_failure("state_full", OverflowError("max_conversations reached"))
+        with self._lock:
+            bucket = self._overflow.setdefault(
+                hash(message.conversation_id) % _OVERFLOW_BUCKETS, [0.0, 0.0, 0.0, self._clock.now()]
+            )
+            bucket[0] += 1
+            if message.usage is not None:
+                bucket[1] += max(0, message.usage.total)
+            if message.cost_usd is not None and message.cost_usd > 0:
+                bucket[2] += message.cost_usd
+            signal = self._cap_reached(bucket[0], bucket[1], bucket[2], self._clock.now() - bucket[3])
+        if signal is None:
+            return ALLOW
+        return Decision(Action.HALT, signal.code, 1.0, sentence_of(signal))
+
+    def forget(self, conversation_id: str) -> None:
+        """Drop everything that is known of a conversation that has ended."""
+        with self._lock:
+            self._conversations.pop(conversation_id, None)
+
+    def conversations(self) -> list[str]:
+        """Ids of the conversations that are being watched."""
+        with self._lock:
+            return list(self._conversations)
+
+    # ------------------------------------------------------------------ asking
+
+    def check(self, conversation_id: str) -> None:
+        """Raise while the breaker of this conversation is open; call it before every paid step.
+
+        Raises:
+            ConversationHalted: The breaker is open (or what ``halt_as`` names).
+        """
+        conversation = self._conversations.get(conversation_id)
+        if conversation is None or conversation.breaker.state in _PASSING:
+            return
+        breaker = conversation.breaker
+        retry_after = breaker.retry_after
+        if breaker.state is State.HALF_OPEN or (retry_after is not None and retry_after <= 0.0):
+            # The wait is over: the next message is the probe, and `observe` admits it.
+            return
+        standing = breaker.standing
+        if standing is None:
+            return
+        raise self._halted(standing, conversation_id)
+
+    def state(self, conversation_id: str) -> State:
+        """Return the state of a conversation's breaker; an unknown conversation is in the initial state."""
+        conversation = self._conversations.get(conversation_id)
+        return self._initial if conversation is None else conversation.breaker.state
+
+    def decision(self, conversation_id: str) -> Decision:
+        """Return the standing decision of a conversation, ``ALLOW`` if there is none."""
+        conversation = self._conversations.get(conversation_id)
+        if conversation is None:
+            return ALLOW
+        return conversation.breaker.standing or conversation.last_decision or ALLOW
+
+    def incident(self, conversation_id: str) -> Incident | None:
+        """Return the evidence of the conversation's latest halt, ``None`` if there was none since the last reset."""
+        conversation = self._conversations.get(conversation_id)
+        return None if conversation is None else conversation.incident
+
+    def graph(self, conversation_id: str) -> CallGraph | None:
+        """Return the live call graph of a conversation, ``None`` if it is unknown."""
+        conversation = self._conversations.get(conversation_id)
+        return None if conversation is None else conversation.graph
+
+    def reserve(self, conversation_id: str, *, tokens: int = 0, cost_usd: float = 0.0) -> Reservation:
+        """Hold tokens and money for a call before it begins, so that concurrent calls cannot overshoot a budget.
+
+        Args:
+            conversation_id: The conversation that will pay.
+            tokens: The most that the call can use, input and output.
+            cost_usd: The most that it can cost, in US dollars.
+
+        Raises:
+            ConversationHalted: The breaker is open, or the call could exceed a budget; then the breaker opens.
+            ValueError: A negative amount.
+        """
+        if not (tokens >= 0 and cost_usd >= 0):
+            raise ValueError("a reservation cannot be negative")
+        self.check(conversation_id)
+        conversation = self._conversations.get(conversation_id) or self._open_conversation(conversation_id)
+        if conversation is None:
+            raise self._halted(
+                Decision(Action.HALT, reason="too many conversations: no budget can be held for another one"),
+                conversation_id,
+            )
+        with conversation.lock:
+            signal = self._cap_reached(
+                conversation.messages,
+                conversation.tokens + conversation.reserved_tokens + tokens,
+                conversation.cost_usd + conversation.reserved_usd + cost_usd,
+                self._clock.now() - conversation.started,
+            )
+            if signal is None or conversation.breaker.state in (State.DISABLED, State.METRICS_ONLY):
+                conversation.reserved_tokens += tokens
+                conversation.reserved_usd += cost_usd
+                return Reservation(self, conversation, tokens, cost_usd)
+            verdict = Verdict(1.0, (signal,), hard=True)
+            decision, transition, incident, announce = self._decide(
+                conversation, verdict, conversation.breaker.generation, probing=False
+            )
+        self._publish(transition)
+        if announce:
+            self._announce(conversation_id, decision, verdict, incident)
+        raise self._halted(decision, conversation_id)
+
+    # ------------------------------------------------------------------ by hand
+
+    def force_open(self, conversation_id: str, reason: str, *, by: str | None = None) -> None:
+        """Open the breaker until a person resets it.
+
+        Args:
+            conversation_id: The conversation.
+            reason: Why, in one sentence.
+            by: Who.
+        """
+        conversation = self._known(conversation_id)
+        self._publish(conversation.breaker.force_open(printable(reason), by=by))
+
+    def metrics_only(self, conversation_id: str | None = None, *, by: str | None = None) -> None:
+        """Shadow mode: measure and report, never stop.  Without an id: all conversations, also future ones."""
+        self._switch("metrics_only", State.METRICS_ONLY, conversation_id, by)
+
+    def disable(self, conversation_id: str | None = None, *, by: str | None = None) -> None:
+        """Stop measuring, let everything pass.  Without an id: all conversations, also future ones."""
+        self._switch("disable", State.DISABLED, conversation_id, by)
+
+    def reset(self, conversation_id: str | None = None, *, by: str | None = None) -> None:
+        """Close the breaker and forget the evidence; totals and memory stay.  Without an id: all conversations."""
+        self._switch("reset", State.CLOSED, conversation_id, by)
+
+    def _switch(self, method: str, initial: State, conversation_id: str | None, by: str | None) -> None:
+        if conversation_id is None:
+            self._initial = initial
+            with self._lock:
+                conversations = list(self._conversations.values())
+        else:
+            conversations = [self._known(conversation_id)]
+        for conversation in conversations:
+            with conversation.lock:
+                transition: Transition | None = getattr(conversation.breaker, method)(f"{method} by hand", by=by)
+                conversation.clear_evidence()
+            self._publish(transition)
+
+    def _known(self, conversation_id: str) -> Conversation:
+        conversation = self._conversations.get(conversation_id) or self._open_conversation(conversation_id)
+        if conversation is None:
+            raise ConfigError("too many conversations are being watched to take on another one")
+        return conversation
+
+    # ------------------------------------------------------------------ telling others, outside every lock
+
+    def _publish(self, transition: Transition | None) -> None:
+        if transition is None:
+            return
+        self.telemetry.emit_transition(transition)
+        for observer in self._observers:
+            self._call(observer, transition)
+
+    def _announce(self, conversation_id: str, decision: Decision, verdict: Verdict, incident: Incident | None) -> None:
+        self.telemetry.emit_decision(conversation_id, decision, [signal.code for signal in verdict.signals])
+        if incident is not None and self._on_incident is not None:
+            self._call(self._on_incident, incident)
+
+    def _call(self, callback: Callable[[Any], object], value: object) -> None:
+        try:
+            callback(value)
+        except Exception as error:
+            self.telemetry.emit_failure("observer_error", error)
+
+
+_PASSING = (State.CLOSED, State.METRICS_ONLY, State.DISABLED)
+
+
+def _make_incident(
+    conversation: Conversation, verdict: Verdict, signal: Signal, action: Action, decision: Decision
+) -> Incident:
+    """Gather the evidence; under the conversation's lock."""
+    seen = conversation.seen
+    conversation_id = conversation.conversation_id
+    retry_after = decision.retry_after
+    wait = f"; otherwise one lap is let through in {retry_after:.0f} s" if retry_after is not None else ""
+    return Incident(
+        conversation_id=conversation_id,
+        sentence=sentence_of(signal),
+        code=signal.code,
+        action=action,
+        score=verdict.score,
+        agents=signal.agents,
+        began_at=signal.since,
+        halted_at=max(0, conversation.messages - 1),
+        messages=conversation.messages,
+        tokens=conversation.tokens,
+        cost_usd=conversation.cost_usd,
+        loop_tokens=signal.tokens,
+        loop_cost_usd=signal.cost_usd,
+        signals=verdict.signals,
+        laps=split_laps(conversation.turns_since(signal.since)),
+        seconds=seen.seconds,
+        retry_after=retry_after,
+        resume=f"Resume with guard.reset({printable(conversation_id)!r}){wait}.",
+    )

@@ -1,0 +1,260 @@
+"""LangGraph: one callback handler that watches every hop, and stops a graph that gets nowhere.
+
+    from agentbreaker.integrations.langgraph import LangGraphBreaker
+
+    breaker = LangGraphBreaker()
+    graph = builder.compile(checkpointer=checkpointer).with_config(callbacks=[breaker])
+
+It works the same for ``invoke``, ``stream``, ``ainvoke`` and ``astream``, in sub-graphs and for parallel nodes, with
+a checkpointer and without.  A stopped run does not raise: the caller gets the state so far, with the reason under
+``"__interrupt__"``, and ``breaker.guard.incident(thread_id)`` explains.  With a checkpointer it can go on:
+``breaker.guard.reset(thread_id)``, then ``graph.invoke(None, config)``.
+
+What it cannot do: callbacks cannot change what an agent reads, so a decision to steer is recorded but not spoken; and
+a model called in a thread of the user's own, without LangChain's context, is not seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from uuid import UUID
+
+try:
+    from langchain_core.callbacks import BaseCallbackHandler
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import LLMResult
+    from langgraph.errors import GraphInterrupt
+    from langgraph.runtime import get_runtime
+    from langgraph.types import Interrupt
+
+    from agentbreaker.integrations._langgraph_edges import Edges
+    from agentbreaker.integrations._langgraph_runs import Run
+except ImportError as error:
+    raise ImportError(
+        'agentbreaker.integrations.langgraph needs LangGraph: pip install "agentbreaker[langgraph]"'
+    ) from error
+
+from agentbreaker.errors import ConversationHalted, ConversationHaltedError
+from agentbreaker.guard import Guard
+from agentbreaker.message import Message
+from agentbreaker.verdict import Decision
+
+if TYPE_CHECKING:
+    from agentbreaker.policy import Policy
+
+__all__ = ["LangGraphBreaker"]
+
+_log = logging.getLogger("agentbreaker")
+_Hook = TypeVar("_Hook", bound=Callable[..., None])
+
+#: Stops of one node that its own code may swallow before it gets one that ``except Exception`` lets through: enough
+#: for retries and fallbacks to run out, and an end to a loop that catches everything.
+_MAX_SWALLOWED = 32
+
+
+class _Stopped(GraphInterrupt):
+    """The deliberate stop.  LangChain logs what handlers raise; this is how it reads there."""
+
+    def __init__(self, interrupt: Interrupt, reason: str) -> None:
+        super().__init__((interrupt,))
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"stopped on purpose by agentbreaker: {self.reason}"
+
+
+def _contained(hook: _Hook) -> _Hook:
+    """Let the deliberate stop pass to the graph, and nothing else of ours."""
+
+    @functools.wraps(hook)
+    def wrapper(self: LangGraphBreaker, *args: Any, **kwargs: Any) -> None:
+        try:
+            hook(self, *args, **kwargs)
+        except _Stopped:
+            raise
+        except Exception as error:
+            self.faults[type(error).__name__] += 1
+            _log.warning("%s failed with %s; the graph goes on", hook.__name__, type(error).__name__)
+            if hook.__name__.endswith(("_end", "_error")):
+                self._edges.discard(kwargs["run_id"])
+
+    return cast(_Hook, wrapper)
+
+
+class LangGraphBreaker(BaseCallbackHandler):
+    """Watches a LangGraph graph through its callbacks and stops it when the guard says so.
+
+    One object may serve many runs at once; each thread (``configurable.thread_id``) is a conversation with a breaker
+    of its own, and without a thread each run is.
+
+    Args:
+        guard: The guard that decides; by default a new one.
+        policy: Policy of that new guard; not together with `guard`.
+        conversation_id: One conversation for all runs, whatever their thread.
+
+    Attributes:
+        guard: The guard, to ask for the incident and to reset.
+        faults: Failures of our own that were contained, counted by type; empty when all is well.
+    """
+
+    raise_error = True  # or LangChain logs the stop and goes on
+    run_inline = True  # or asynchronous runs call us late and out of order
+
+    def __init__(
+        self, guard: Guard | None = None, *, policy: Policy | None = None, conversation_id: str | None = None
+    ) -> None:
+        if guard is not None and policy is not None:
+            raise TypeError("give either a guard or the policy for a new one, not both")
+        self.guard = guard if guard is not None else Guard(policy)
+        self.faults: Counter[str] = Counter()
+        self._edges = Edges(conversation_id)
+
+    # Chains: graphs, their nodes, and what runs inside them.
+
+    @_contained
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any] | None,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
+        run, messages = self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name"), tags, inputs)
+        if run.own:
+            self._admit(run, messages)
+
+    @_contained
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note what a node said; the end of a run never stops anything, so that nothing said is lost."""
+        self._observe(self._edges.end(run_id, outputs))
+
+    @_contained
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note a hand-off out of a sub-graph, or forget the run."""
+        self._observe(self._edges.fail(run_id, error))
+
+    # Models.
+
+    @_contained
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Stop before the paid call if the breaker is open."""
+        self._admit(*self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name")))
+
+    @_contained
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Stop before the paid call if the breaker is open."""
+        self._admit(*self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name")))
+
+    @_contained
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note the tokens."""
+        self._observe(self._edges.model_end(run_id, response))
+
+    @_contained
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Forget the call."""
+        self._observe(self._edges.model_end(run_id, None))
+
+    # Tools.
+
+    @_contained
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any] | None,
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Tell the guard about the call, and stop before it if the breaker is open."""
+        name = (serialized or {}).get("name") or kwargs.get("name") or "tool"
+        run, _ = self._edges.start(run_id, parent_run_id, metadata, str(name))
+        arguments = inputs if inputs is not None else input_str
+        self._admit(run, self._edges.tool_start(run, str(name), arguments, kwargs.get("tool_call_id")))
+
+    @_contained
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Tell the guard about the result."""
+        self._observe(self._edges.tool_end(run_id, output))
+
+    @_contained
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Tell the guard about the failure."""
+        self._observe(self._edges.tool_end(run_id, None, error))
+
+    # Decisions.
+
+    def _observe(self, messages: Sequence[Message]) -> Decision | None:
+        """Show messages to the guard; return the decision that opened the breaker, if one did."""
+        opened = None
+        for message in messages:
+            decision = self.guard.observe(message)
+            if decision.action.opens:
+                opened = opened or decision
+        return opened
+
+    def _admit(self, run: Run, messages: Sequence[Message]) -> None:
+        """Show messages to the guard, then stop `run` if the breaker is open, now or since long."""
+        decision = self._observe(messages)
+        if decision is None:
+            try:
+                self.guard.check(run.conversation_id)
+            except (ConversationHalted, ConversationHaltedError) as halted:
+                decision = halted.decision
+        if decision is not None:
+            self._edges.drop(run)
+            self._stop(decision, run)
+
+    def _stop(self, decision: Decision, run: Run) -> NoReturn:
+        """Stop the graph that `run` is a part of: the one place that knows how.
+
+        LangGraph treats the exception as a pause: it is not retried, the state is kept, the caller gets it without
+        an exception.  Raised at the start of a node, no code of the user's is in between that could swallow it, and
+        swallowed inside of one, the next node raises it again.  A drain would end such a run as well, but as an
+        exception, so it is only asked for where we were not given the nodes to stop (attached to a model alone).
+        """
+        if run.count_stop() > _MAX_SWALLOWED:
+            raise ConversationHalted(decision, run.conversation_id)
+        if run.node is None:
+            with contextlib.suppress(Exception):
+                control = get_runtime().control
+                if control is not None:
+                    control.request_drain(decision.reason)
+        value = {
+            "agentbreaker": decision.reason,
+            "code": decision.code,
+            "conversation_id": run.conversation_id,
+            "retry_after": decision.retry_after,
+        }
+        raise _Stopped(Interrupt(value=value, id=f"agentbreaker-{run.run_id}"), decision.reason)

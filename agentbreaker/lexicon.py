@@ -1,0 +1,148 @@
+"""How much a word tells: rare words much, common ones little, politeness and grammar nothing.
+
+The novelty statistic counts *information*, not words.  A word is worth its surprisal in the language at large, in
+coarse steps: nothing for grammar and politeness, little for very common words, more for common ones, most for
+everything else, which is where names, code and terms live.  The steps come from the size tiers of SCOWL (English)
+and from the most frequent characters of Chinese; there is no vocabulary of any data set in here.
+
+Every token becomes one integer, its *code*, once per process; the hot path only handles codes:
+
+=========  =====================================================================
+bits       meaning
+=========  =====================================================================
+0 to 6     weight in sixteenths (0 to 127)
+7          number or identifier: its weight is capped per message
+8          acknowledging or polite: one weak signal among others
+9 to 40    CRC-32 of the token, the same in every process
+=========  =====================================================================
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from zlib import crc32
+
+__all__ = ["ACKNOWLEDGING", "NUMERIC", "WEIGHT_MASK", "WEIGHT_UNIT", "Lexicon", "lexicon"]
+
+WEIGHT_MASK = 0x7F
+WEIGHT_UNIT = 16
+NUMERIC = 0x80
+ACKNOWLEDGING = 0x100
+
+#: Weights in sixteenths of one unit of information.
+_VERY_COMMON, _COMMON, _RARE = 11, 27, 51
+_NUMBER, _IDENTIFIER, _LETTER = 64, 16, 5
+_CJK_COMMON, _CJK_MIXED, _CJK_RARE = 4, 14, 32
+
+#: Numbers longer than this are identifiers or epochs: they differ every time and tell little.
+_LONGEST_NUMBER = 9
+_MAX_TOKENS = 200_000
+
+_FUNCTION_WORDS = (
+    "a about above after again all also am an and any are as at be because been before being below between both but "
+    "by can could d did do does doing down during each either else few for from further get got had has have having "
+    "he her here hers him his how i if in into is it its itself just ll m make many may me might more most much must "
+    "my no nor not now of off on once one only or other our ours out over own re s said same see shall she should so "
+    "some such t than that the their theirs them then there these they this those through to too under until up upon "
+    "us use used using ve very was we were what when where which while who whom why will with without would you your "
+    "yours"
+)
+_ACKNOWLEDGING_WORDS = (
+    "absolutely acknowledge acknowledged acknowledging agree agreed agreement anything apologies apologize appreciate "
+    "appreciated appreciation assist assistance awesome bravo bye certainly cheers collaboration confirm confirmation "
+    "confirmed confirming confirms congratulations correct definitely excellent fantastic farewell feel free glad "
+    "good goodbye great happy hear help hesitate indeed job kudos let looking forward nice noted ok okay perfect "
+    "please pleasure question questions right sorry sounds sure team teamwork thank thanks thx understood welcome "
+    "wonderful work yeah yep yes"
+)
+#: Two-character words that acknowledge, thank or say goodbye in Chinese.
+_ACKNOWLEDGING_CJK = (
+    "谢谢 感谢 多谢 好的 收到 确认 同意 赞同 明白 了解 知道 清楚 没有 问题 没问 非常 合作 辛苦 再见 祝您 祝你 祝好 愉快 帮助 帮忙 随时 "
+    "客气 不客 荣幸 高兴 很好 太好 完美 可以 正确 是的 对的 好啊 支持 期待 配合 大家 您好 你好 联系 告诉 需要 任何 其他 还有 什么 "
+    "一切 顺利 棒极 优秀 出色 完全 认可 欢迎 抱歉 不好 意思 请问 放心"
+)
+#: The most frequent characters of written Chinese: grammar and everyday verbs.
+_COMMON_CJK = frozenset(
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去"
+    "法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关"
+    "点正业外将两高间由问很最重并物手应战向头文体政美相见被利什二等产或新己制身果加西斯月话合回特代内信表化老给世位次度门任常先海通"
+    "教儿原东声提立及比员解水名真论处走义各入几口认条平系气题活尔更别打女变四神总何电数安少报才结反受目太量再感建务做接必场件计管期"
+    "市直德资命山金指克许统区保至队形社便空决治展马科司五基眼书非则听白却界达光放强即像难且权思王象完设式色路记南品住告类求据程北边"
+    "死张该交规万取拉格望觉术领共确传师观清今切院让识候带导争运笔请谢您很吧呢吗啊哦嗯收到认为大家一起非常感谢"
+)
+
+
+class Lexicon(dict[bytes, int]):
+    """Token (canonical UTF-8 bytes) to code; computes what it has not met, forgets all when it grows too large.
+
+    Shared by all conversations of the process: it holds facts about the language, nothing about a conversation.
+    Concurrent use is safe: two threads that meet a new token compute the same code.
+    """
+
+    __slots__ = ("_fixed", "_predecessors")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._predecessors: dict[int, int] = {}
+        self._fixed = _fixed_weights()
+
+    def __missing__(self, token: bytes) -> int:
+        if len(self) >= _MAX_TOKENS:
+            self.clear()
+            self._predecessors.clear()
+        code = self._fixed.get(token)
+        if code is None:
+            code = self._code_of(token)
+        elif code:
+            code |= crc32(token) << 9
+        self[token] = code
+        return code
+
+    def _code_of(self, token: bytes) -> int:
+        hashed = crc32(token) << 9
+        if token.isdigit():
+            code = hashed | NUMERIC | (_NUMBER if len(token) <= _LONGEST_NUMBER else _IDENTIFIER)
+            value = int(token) if len(token) <= _LONGEST_NUMBER else 0
+            if value:
+                self._predecessors[code] = crc32(b"%d" % (value - 1)) << 9 | NUMERIC | _NUMBER
+            return code
+        if token.isascii():
+            if any(48 <= byte <= 57 for byte in token):
+                return hashed | NUMERIC | _IDENTIFIER
+            return hashed | (_RARE if len(token) > 1 else _LETTER)
+        text = token.decode("utf-8", "replace")
+        if is_cjk(text[0]):
+            common = sum(character in _COMMON_CJK for character in text)
+            return hashed | (_CJK_RARE, _CJK_MIXED, _CJK_COMMON)[common if len(text) > 1 else 2 * common]
+        return hashed | (_RARE if len(text) > 1 else _LETTER)
+
+    def predecessor(self, code: int) -> int | None:
+        """Code of the number that is one smaller, to tell a counter from a new figure; ``None`` for other tokens."""
+        return self._predecessors.get(code)
+
+
+def is_cjk(character: str) -> bool:
+    """Whether the character belongs to a script that is written without spaces."""
+    return "\u3040" <= character <= "\u30ff" or "\u3400" <= character <= "\u9fff" or "\uf900" <= character <= "\ufaff"
+
+
+def _fixed_weights() -> dict[bytes, int]:
+    """Codes without hash of all tokens whose weight is a fact of the language; 0 means: drop the token."""
+    data = resources.files("agentbreaker").joinpath("data", "common_words.txt").read_text("ascii")
+    very_common, common = (line for line in data.splitlines() if not line.startswith("#"))
+    fixed = dict.fromkeys(common.encode().split(), _COMMON)
+    fixed.update(dict.fromkeys(very_common.encode().split(), _VERY_COMMON))
+    fixed.update(dict.fromkeys(_ACKNOWLEDGING_WORDS.encode().split(), ACKNOWLEDGING))
+    fixed.update(dict.fromkeys(_ACKNOWLEDGING_CJK.encode().split(), ACKNOWLEDGING))
+    fixed.update(dict.fromkeys(_FUNCTION_WORDS.encode().split(), 0))
+    return fixed
+
+
+_shared: list[Lexicon] = []
+
+
+def lexicon() -> Lexicon:
+    """Return the lexicon of the process; the word list is read at the first call."""
+    if not _shared:
+        _shared.append(Lexicon())
+    return _shared[0]

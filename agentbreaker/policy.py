@@ -1,0 +1,98 @@
+"""From verdict to rung of the ladder, and the policy file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentbreaker.config import PolicySettings, load_settings
+from agentbreaker.verdict import Action, score_of
+
+if TYPE_CHECKING:
+    import os
+
+    from pydantic import BaseModel
+
+    from agentbreaker.verdict import Verdict
+
+__all__ = ["Policy"]
+
+_HELP = {
+    "ladder": "Evidence at which each rung is reached, in messages' worth of nothing new.",
+    "budgets": "Hard caps of one conversation; commented out: no cap.",
+    "breaker": "How long an open breaker waits before it lets one lap through.",
+    "novelty": "What a message is expected to bring, in units of information (a rare word or a number is 3 to 4).",
+    "detectors": "Which detectors run (agentbreaker explain CODE), and what their evidence weighs.",
+    "conversations": "How many conversations are watched at once, and what is kept of them.",
+}
+
+
+class Policy:
+    """What is tolerated, and what happens when it is not.
+
+    Args:
+        path: TOML file, or ``None`` for the measured defaults.
+        sections: Sections laid over the file, as mappings: ``Policy(ladder={"halt": 6})``.
+
+    Raises:
+        ConfigError: Unknown keys (with a suggestion), wrong types, values out of reach.
+
+    >>> policy = Policy(ladder={"halt": 6.0}, budgets={"max_cost_usd": 5.0})
+    >>> policy.settings.ladder.halt
+    6.0
+    >>> Policy(lader={"halt": 6.0})
+    Traceback (most recent call last):
+        ...
+    agentbreaker.errors.ConfigError: unknown section 'lader'; did you mean 'ladder'?
+    """
+
+    __slots__ = ("_rungs", "settings", "source")
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, **sections: Any) -> None:
+        self.settings: PolicySettings = load_settings(path, sections)
+        self.source = None if path is None else str(path)
+        ladder = self.settings.ladder
+        # Highest rung first, as scores: what a verdict is compared with.
+        self._rungs = tuple(
+            (score_of(evidence), action)
+            for evidence, action in (
+                (ladder.halt, Action.HALT),
+                (ladder.finish, Action.FINISH),
+                (ladder.steer, Action.STEER),
+                (ladder.warn, Action.WARN),
+            )
+            if evidence is not None
+        )
+
+    def decide(self, verdict: Verdict, *, steered: bool = False) -> Action:
+        """Return the rung that the verdict reaches.
+
+        Args:
+            verdict: The fused signals of one message.
+            steered: The agents have been told already in this run of evidence: telling them again is noise, so the
+                rung below it, a warning, is returned.  A hard cap halts in any case.
+        """
+        if verdict.hard:
+            return Action.HALT
+        score = verdict.score
+        for threshold, action in self._rungs:
+            if score >= threshold:
+                return Action.WARN if steered and action is Action.STEER else action
+        return Action.ALLOW
+
+    def to_toml(self) -> str:
+        """Return the policy as a commented TOML file that reads back to the same policy."""
+        lines = ["# A policy of agentbreaker. Every setting is optional; these are the values in force."]
+        for name in PolicySettings.model_fields:
+            section: BaseModel = getattr(self.settings, name)
+            lines += ["", f"# {_HELP[name]}", f"[{name}]"]
+            for key, value in section:
+                lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
+        return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    return repr(value)

@@ -1,0 +1,351 @@
+"""Recorded conversations through the engine: what would have been halted, where, and what came after.
+
+The same :class:`~agentbreaker.guard.Guard` as in production sees every message in the order of the recording, at the
+time that the recording gives.  Time belongs to a conversation: recordings of different days lie side by side in a
+corpus, so each conversation has a clock of its own that starts with its first timestamp and never goes back.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agentbreaker.clock import VirtualClock
+from agentbreaker.guard import Guard
+from agentbreaker.message import Message
+from agentbreaker.policy import Policy
+from agentbreaker.transcripts import ReadReport, read_transcript
+from agentbreaker.verdict import Action, Decision
+
+__all__ = ["ConversationReport", "ReplayReport", "read_sources", "replay"]
+
+#: Incidents kept in full; a corpus may hold a hundred thousand halts, and a person reads the first few.
+_KEPT_INCIDENTS = 1000
+
+
+class ConversationReport(BaseModel):
+    """What became of one conversation; ``model_dump_json()`` is its line of ``replay --output-format jsonl``.
+
+    Messages are numbered from 0 within the conversation, every line counted, also ``system`` lines and duplicates.
+
+    Attributes:
+        conversation_id: The conversation.
+        source: File as the user named it, ``"-"`` for standard input.
+        messages: How many there are.
+        agents: Distinct senders.
+        halted_at: Number of the message on which the breaker opened, the first one that would not have been
+            delivered; ``None`` if it stayed closed.
+        warned_at: Number of the message with the first warning or steer, ``None`` if there was none.
+        detector: Code of the detector that decided the halt, else the first warning, else ``None``.
+        score: Fused score in [0, 1] of the halt; without one the highest score that led to a warning, else 0.
+        tokens: Recorded tokens, input and output; 0 where none are recorded.
+        tokens_after_halt: Of these, on `halted_at` and after it.
+        cost_usd: Recorded US dollars; 0 where none are recorded.
+        cost_usd_after_halt: Of these, on `halted_at` and after it.
+        incident: The evidence of the halt as plain data, ``None`` without a halt.  Not part of the line.
+        incident_text: The same for people, safe to print.  Not part of the line.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    conversation_id: str
+    source: str
+    messages: int
+    agents: int
+    halted_at: int | None
+    warned_at: int | None
+    detector: str | None
+    score: float
+    tokens: int
+    tokens_after_halt: int
+    cost_usd: float
+    cost_usd_after_halt: float
+    incident: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
+    incident_text: str | None = Field(default=None, exclude=True, repr=False)
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """Totals over all conversations of a replay; filled while :func:`replay` is consumed.
+
+    Attributes:
+        conversations: How many there are.
+        halted: How many of them were halted.
+        warned: How many were warned or steered, halted or not.
+        messages: Messages in all.
+        messages_after_halt: Of these, the ones that would not have been delivered.
+        tokens, tokens_after_halt: Recorded tokens in all, and on or after a halt.
+        cost_usd, cost_usd_after_halt: Recorded US dollars, likewise.
+        detectors: Halts by the code of the detector that decided.
+        forgotten: Conversations that went on after the guard had to forget them for want of room; their evidence
+            started again from nothing.  Raise ``conversations.max_conversations`` if this is not 0.
+    """
+
+    conversations: int = 0
+    halted: int = 0
+    warned: int = 0
+    messages: int = 0
+    messages_after_halt: int = 0
+    tokens: int = 0
+    tokens_after_halt: int = 0
+    cost_usd: float = 0.0
+    cost_usd_after_halt: float = 0.0
+    detectors: dict[str, int] = field(default_factory=dict)
+    forgotten: int = 0
+
+    def add(self, conversation: ConversationReport) -> None:
+        """Add one conversation to the totals."""
+        self.conversations += 1
+        self.messages += conversation.messages
+        self.warned += conversation.warned_at is not None
+        if conversation.halted_at is not None:
+            self.halted += 1
+            self.messages_after_halt += conversation.messages - conversation.halted_at
+            code = conversation.detector or "manual"
+            self.detectors[code] = self.detectors.get(code, 0) + 1
+        self.tokens += conversation.tokens
+        self.tokens_after_halt += conversation.tokens_after_halt
+        self.cost_usd += conversation.cost_usd
+        self.cost_usd_after_halt += conversation.cost_usd_after_halt
+
+
+def read_sources(
+    paths: Sequence[str | os.PathLike[str]], *, strict: bool = False, report: ReadReport | None = None
+) -> Iterator[tuple[str, Message]]:
+    """Yield the messages of several transcripts, one file after the other, each with the name of its file.
+
+    Args:
+        paths: File names, ``"-"`` for standard input; see :func:`~agentbreaker.transcripts.expand_paths`.
+        strict: Raise at the first line that cannot be read, instead of counting and skipping it.
+        report: Adds up what was read over all files.
+
+    Raises:
+        TranscriptError: As :func:`~agentbreaker.transcripts.read_transcript`.
+    """
+    for path in paths:
+        source = os.fspath(path)
+        for message in read_transcript(source, strict=strict, report=report):
+            yield source, message
+
+
+def replay(
+    messages: Iterable[tuple[str, Message]],
+    policy: Policy | str | os.PathLike[str] | None = None,
+    *,
+    report: ReplayReport | None = None,
+    keep_incidents: int = _KEPT_INCIDENTS,
+) -> Iterator[ConversationReport]:
+    """Drive a guard with recorded messages and yield what became of each conversation.
+
+    Conversations may interleave within a source.  When the source changes, those of the one before are complete:
+    they are yielded, in order of their first message, and forgotten.  The same id in two sources is two conversations.
+    After a halt the rest of a conversation is only counted.
+
+    Memory is bounded by the conversations of one source, about 1 KB each, and by what the guard keeps of the latest
+    ``conversations.max_conversations`` of them; beyond these, the one that was silent for longest is forgotten first.
+
+    Args:
+        messages: Pairs of source and message, such as :func:`read_sources` yields.
+        policy: A policy, the path of a policy file, or ``None`` for the defaults.
+        report: Adds up the totals.
+        keep_incidents: How many halts keep their evidence.
+
+    Raises:
+        ConfigError: The policy cannot be used.
+        TranscriptError: Whatever `messages` raises.
+    """
+    run = _Run(
+        policy if isinstance(policy, Policy) else Policy(policy),
+        ReplayReport() if report is None else report,
+        keep_incidents,
+    )
+    return run.over(messages)
+
+
+class _ConversationTime:
+    """The clock that the guard reads: it shows the time of the conversation that is being observed."""
+
+    __slots__ = ("of",)
+
+    def __init__(self) -> None:
+        self.of = VirtualClock()
+
+    def now(self) -> float:
+        """Return the seconds since the first timestamp of the conversation."""
+        return self.of.now()
+
+
+class _Tally:
+    """The counters of one conversation."""
+
+    __slots__ = (
+        "agents",
+        "clock",
+        "cost_usd",
+        "cost_usd_after_halt",
+        "detector",
+        "halted_at",
+        "incident",
+        "incident_text",
+        "messages",
+        "origin",
+        "score",
+        "tokens",
+        "tokens_after_halt",
+        "warned_at",
+    )
+
+    def __init__(self) -> None:
+        # Hashes, not names: a storm may have a million senders with names of a thousand characters.
+        self.agents: set[int] = set()
+        self.clock = VirtualClock()
+        self.origin: float | None = None
+        self.messages = 0
+        self.tokens = 0
+        self.tokens_after_halt = 0
+        self.cost_usd = 0.0
+        self.cost_usd_after_halt = 0.0
+        self.halted_at: int | None = None
+        self.warned_at: int | None = None
+        self.detector: str | None = None
+        self.score = 0.0
+        self.incident: dict[str, Any] | None = None
+        self.incident_text: str | None = None
+
+    def move_clock(self, stamp: datetime) -> None:
+        """Move the conversation's time to `stamp`; an earlier one is ignored."""
+        seconds = (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()
+        if self.origin is None:
+            self.origin = seconds
+        self.clock.move_to(seconds - self.origin)
+
+    def decide(self, decision: Decision) -> bool:
+        """Note the decision about the next message; return whether it opened the breaker."""
+        action = decision.would or decision.action
+        if action is Action.ALLOW:
+            return False
+        if action.opens:
+            self.halted_at, self.detector, self.score = self.messages, decision.code, decision.score
+            return True
+        if self.warned_at is None:
+            self.warned_at, self.detector = self.messages, decision.code
+        self.score = max(self.score, decision.score)
+        return False
+
+    def count(self, message: Message) -> None:
+        """Count a message, once it is decided whether it would have been delivered."""
+        self.messages += 1
+        self.agents.add(hash(message.sender))
+        usage, cost = message.usage, message.cost_usd
+        tokens = 0 if usage is None else max(0, usage.total)
+        usd = cost if cost is not None and 0.0 < cost < math.inf else 0.0
+        self.tokens += tokens
+        self.cost_usd += usd
+        if self.halted_at is not None:
+            self.tokens_after_halt += tokens
+            self.cost_usd_after_halt += usd
+
+    def report(self, conversation_id: str, source: str) -> ConversationReport:
+        """Return the counters for people and programs."""
+        return ConversationReport(
+            conversation_id=conversation_id,
+            source=source,
+            messages=self.messages,
+            agents=len(self.agents),
+            halted_at=self.halted_at,
+            warned_at=self.warned_at,
+            detector=self.detector,
+            score=self.score,
+            tokens=self.tokens,
+            tokens_after_halt=self.tokens_after_halt,
+            # Sums of prices, without the dust that binary fractions leave.
+            cost_usd=round(self.cost_usd, 10),
+            cost_usd_after_halt=round(self.cost_usd_after_halt, 10),
+            incident=self.incident,
+            incident_text=self.incident_text,
+        )
+
+
+class _Run:
+    """One guard, and the conversations of the source that is being read."""
+
+    def __init__(self, policy: Policy, report: ReplayReport, keep_incidents: int) -> None:
+        self._report = report
+        self._incidents_left = keep_incidents
+        self._time = _ConversationTime()
+        self._guard = Guard(policy, clock=self._time)
+        self._room = policy.settings.conversations.max_conversations
+        self._tallies: dict[str, _Tally] = {}
+        # The conversations that the guard holds, the one that was silent for longest first.
+        self._held: dict[str, None] = {}
+        self._latest: str | None = None
+
+    def over(self, messages: Iterable[tuple[str, Message]]) -> Iterator[ConversationReport]:
+        """Observe all messages; yield the conversations of each source when it is complete."""
+        current: str | None = None
+        for source, message in messages:
+            if source != current:
+                if current is not None:
+                    yield from self._finish(current)
+                current = source
+            self._take(message)
+        if current is not None:
+            yield from self._finish(current)
+
+    def _take(self, message: Message) -> None:
+        conversation_id = message.conversation_id
+        tally = self._tallies.get(conversation_id)
+        if tally is None:
+            tally = self._tallies[conversation_id] = _Tally()
+        if tally.halted_at is None:
+            if conversation_id != self._latest:
+                self._hold(conversation_id, begun=tally.messages > 0)
+            if message.timestamp is not None:
+                tally.move_clock(message.timestamp)
+            self._time.of = tally.clock
+            if tally.decide(self._guard.observe(message)):
+                self._halt(conversation_id, tally)
+        tally.count(message)
+
+    def _hold(self, conversation_id: str, *, begun: bool) -> None:
+        """Make room before the guard has to refuse a conversation: it would then hold no opinion of it."""
+        held = self._held
+        if conversation_id in held:
+            del held[conversation_id]
+        else:
+            self._report.forgotten += begun
+            if len(held) >= self._room:
+                self._drop(next(iter(held)))
+        held[conversation_id] = None
+        self._latest = conversation_id
+
+    def _halt(self, conversation_id: str, tally: _Tally) -> None:
+        """Keep the evidence; the rest of the conversation is only counted, so the guard need not hold it."""
+        if self._incidents_left > 0:
+            incident = self._guard.incident(conversation_id)
+            if incident is not None:
+                tally.incident, tally.incident_text = incident.to_dict(), incident.to_text()
+                self._incidents_left -= 1
+        self._drop(conversation_id)
+        self._latest = None
+
+    def _drop(self, conversation_id: str) -> None:
+        del self._held[conversation_id]
+        self._guard.forget(conversation_id)
+
+    def _finish(self, source: str) -> Iterator[ConversationReport]:
+        """Forget the conversations of a source, and yield their reports in the order of their first messages."""
+        for conversation_id in list(self._held):
+            self._drop(conversation_id)
+        self._latest = None
+        tallies, self._tallies = self._tallies, {}
+        for conversation_id, tally in tallies.items():
+            conversation = tally.report(conversation_id, source)
+            self._report.add(conversation)
+            yield conversation

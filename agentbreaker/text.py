@@ -1,0 +1,162 @@
+"""From raw text to codes and fingerprints: canonical, bounded in cost, and deaf to cheap disguises.
+
+ASCII text, the common case, takes one ``bytes.translate``.  Everything else is first brought to a canonical form
+(NFKC, case folded, invisible characters dropped, look-alike letters mapped when the text is mostly Latin) and
+scripts without spaces are cut into overlapping pairs of characters.  Regular expressions here are linear.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from agentbreaker.lexicon import NUMERIC, lexicon
+
+if TYPE_CHECKING:
+    from agentbreaker.message import Message
+
+__all__ = ["MAX_CHARACTERS", "Text", "analyse", "looks_like_failure", "volatile_codes"]
+
+#: Characters of a message that are looked at word by word: the first and the last half of this.
+MAX_CHARACTERS = 8192
+#: Characters up to which the fingerprint covers every byte; longer texts are sampled.
+_MAX_FINGERPRINTED = 65_536
+_SAMPLES, _SAMPLE_LENGTH = 64, 512
+
+#: Letters and digits stay (lower case), bytes of UTF-8 sequences stay, all else separates.
+_FOLD = bytes(
+    byte + 32 if 65 <= byte <= 90 else byte if 97 <= byte <= 122 or 48 <= byte <= 57 or byte >= 128 else 32
+    for byte in range(256)
+)
+_CJK_RUN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+_INVISIBLE = {
+    code: None
+    for code in (0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0)
+    + tuple(range(0x200B, 0x2010))
+    + tuple(range(0x202A, 0x202F))
+    + tuple(range(0x2060, 0x2070))
+    + tuple(range(0xFE00, 0xFE10))
+    + tuple(range(0xE0000, 0xE0080))
+}
+#: Cyrillic and Greek letters that look like Latin ones.
+_LOOKALIKE = str.maketrans("аеорсухікмнтвјѕԁһӏԛԝαοερτυνικχ", "aeopcyxikmhtbjsdhlqwaoeptuvikx")
+_CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?")
+_FAILURE = re.compile(
+    r"\b(?:error|errors|failed|failure|exception|traceback|not found|no results?|no matches|no such|none|null|empty|"
+    r"invalid|denied|forbidden|unavailable|timed out|timeout|unable|cannot|404|500|503)\b"
+    r"|找不到|未找到|没有找到|不存在|无结果|为空|错误|失败|异常|超时|无法",
+    re.IGNORECASE,
+)
+_FAILURE_WINDOW = 400
+
+
+class Text:
+    """What is known of a message's text before the conversation is looked at.
+
+    Attributes:
+        codes: Codes of the distinct tokens (see :mod:`agentbreaker.lexicon`), grammar left out.
+        fingerprint: Fingerprint of the exact text.
+        raw: The text that was analysed, bounded to :data:`MAX_CHARACTERS`.
+    """
+
+    __slots__ = ("codes", "fingerprint", "raw")
+
+    def __init__(self, codes: set[int], fingerprint: int, raw: str) -> None:
+        self.codes = codes
+        self.fingerprint = fingerprint
+        self.raw = raw
+
+    @property
+    def masked(self) -> int:
+        """Fingerprint that ignores order, numbers and identifiers."""
+        return sum(code for code in self.codes if not code & NUMERIC)
+
+
+def analyse(message: Message) -> Text:
+    """Return the codes and the fingerprint of a message's text, at bounded cost, without any state."""
+    content = message.content
+    tool = message.tool
+    if tool is not None:
+        content = _tool_text(message, content)
+    length = len(content)
+    if length > MAX_CHARACTERS:
+        half = MAX_CHARACTERS // 2
+        fingerprinted = content if length <= _MAX_FINGERPRINTED else _sample(content, length)
+        fingerprint = crc32(fingerprinted.encode("utf-8", "surrogatepass")) << 32 | (length & 0xFFFFFFFF)
+        content = content[:half] + " " + content[-half:]
+        raw = content.encode("utf-8", "surrogatepass")
+    else:
+        raw = content.strip().encode("utf-8", "surrogatepass")
+        fingerprint = crc32(raw) << 32 | len(raw)
+    if not content.isascii():
+        raw = _canonical(content)
+    table = lexicon()
+    codes = set(map(table.__getitem__, raw.translate(_FOLD).split()))
+    codes.discard(0)
+    return Text(codes, fingerprint, content)
+
+
+def volatile_codes(text: Text) -> set[int]:
+    """Codes of the numbers that belong to clocks and dates: they differ every time and tell nothing."""
+    table = lexicon()
+    return {
+        table[number]
+        for match in _CLOCK.findall(text.raw)
+        for number in match.encode("ascii", "ignore").translate(_FOLD).split()
+    }
+
+
+def looks_like_failure(text: Text) -> bool:
+    """Whether a tool's result says that nothing was found or that the call failed; empty text counts."""
+    raw = text.raw
+    stripped = raw.strip()
+    return len(stripped) <= 2 or _FAILURE.search(stripped, 0, _FAILURE_WINDOW) is not None
+
+
+def _tool_text(message: Message, content: str) -> str:
+    """The content of a tool message, made from the tool's fields where the line itself is silent."""
+    tool = message.tool
+    assert tool is not None  # noqa: S101 - the caller has just checked
+    if message.kind == "tool_call":
+        if not content:
+            arguments = tool.arguments
+            content = arguments if isinstance(arguments, str) else _compact(arguments)
+        return f"{tool.name} {content}"
+    if not content and tool.result is not None:
+        return tool.result
+    return content
+
+
+def _compact(value: object) -> str:
+    """JSON with sorted keys, so that the order of arguments does not make a new call."""
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return repr(type(value))
+
+
+def _sample(content: str, length: int) -> str:
+    """Evenly spread pieces of a very long text."""
+    step = length // _SAMPLES
+    return "".join(content[i : i + _SAMPLE_LENGTH] for i in range(0, length, step))
+
+
+def _canonical(content: str) -> bytes:
+    """NFKC, folded case, no invisible characters, look-alikes mapped, CJK cut into pairs; as UTF-8."""
+    text = unicodedata.normalize("NFKC", content.translate(_INVISIBLE)).casefold()
+    if not text.isascii():
+        if sum("a" <= character <= "z" for character in text) * 2 > len(text.replace(" ", "")):
+            text = text.translate(_LOOKALIKE)
+        text = _CJK_RUN.sub(_pairs, text)
+        text = "".join(character if character.isalnum() else " " for character in text)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _pairs(match: re.Match[str]) -> str:
+    run = match[0]
+    if len(run) == 1:
+        return f" {run} "
+    return " " + " ".join(run[i : i + 2] for i in range(len(run) - 1)) + " "
