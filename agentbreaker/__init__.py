@@ -20,10 +20,11 @@ from agentbreaker.errors import (
     TranscriptError,
 )
 from agentbreaker.graph import CallGraph
-from agentbreaker.guard import Guard, Reservation
+from agentbreaker.guard import Guard
 from agentbreaker.incident import Incident
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.policy import Policy
+from agentbreaker.reservation import Reservation
 from agentbreaker.verdict import Action, Decision, Signal, State, Transition, Verdict
 
 __version__ = "0.1.0"

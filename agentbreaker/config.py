@@ -86,8 +86,8 @@ class NoveltySettings(_Section):
     neutral; one that brings twice as much drains one message's worth of evidence, and none drains more than `drain`.
     """
 
-    base: float = Field(6.0, gt=0, le=1000)
-    per_word: float = Field(0.5, ge=0, le=100)
+    base: float = Field(1.0, gt=0, le=1000)
+    per_word: float = Field(0.6, ge=0, le=100)
     ceiling: float = Field(24.0, gt=0, le=1000)
     drain: float = Field(1.0, gt=0, le=100)
 
@@ -107,7 +107,7 @@ class DetectorSettings(_Section):
     @classmethod
     def _codes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
         for code in codes:
-            if not (len(code) == 5 and code.startswith("AB") and code[2:].isdigit()):  # noqa: PLR2004 - AB + 3 digits
+            if not (len(code) == 5 and code.startswith("AB") and code[2:].isdigit()):
                 raise ValueError(f"{code!r} is not a detector code such as 'AB201'")
             if code.startswith("AB6"):
                 raise ValueError(f"{code} is a hard cap; leave its budget out instead of disabling it")
@@ -134,7 +134,9 @@ class PolicySettings(_Section):
     conversations: ConversationSettings = ConversationSettings()
 
 
-def load_settings(path: str | os.PathLike[str] | None = None, overrides: dict[str, Any] | None = None) -> PolicySettings:
+def load_settings(
+    path: str | os.PathLike[str] | None = None, overrides: dict[str, Any] | None = None
+) -> PolicySettings:
     """Read a policy from a TOML file and lay keyword arguments over it.
 
     Args:

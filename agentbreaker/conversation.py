@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 from agentbreaker.breaker import Breaker
 from agentbreaker.detectors import build_detectors
 from agentbreaker.graph import CallGraph
-from agentbreaker.incident import Turn
+from agentbreaker.incident import Incident, Turn, sentence_of, split_laps
 from agentbreaker.novelty import NoveltyMeter, Observation
-from agentbreaker.verdict import Action
+from agentbreaker.printable import printable
 
 if TYPE_CHECKING:
     from agentbreaker.breaker import BreakerConfig
     from agentbreaker.clock import Clock
     from agentbreaker.config import PolicySettings
     from agentbreaker.detectors.base import Detector
-    from agentbreaker.incident import Incident
     from agentbreaker.message import Message
-    from agentbreaker.verdict import Decision, State
+    from agentbreaker.verdict import Decision, Signal, State, Verdict
 
 __all__ = ["Conversation"]
 
@@ -109,7 +108,7 @@ class Conversation:
                 seen.spent_tokens = spent
                 self.tokens += spent
         cost = message.cost_usd
-        if cost is not None and 0.0 < cost < 1e12:  # noqa: PLR2004 - anything beyond is a broken price
+        if cost is not None and 0.0 < cost < 1e12:
             seen.spent_usd = cost
             self.cost_usd += cost
         seen.tokens = self.tokens
@@ -152,10 +151,6 @@ class Conversation:
             )
         )
 
-    def turns_since(self, index: int) -> list[Turn]:
-        """The kept turns from message `index` on."""
-        return [Turn(*turn) for turn in self._turns if turn[0] >= index]
-
     def detector_failed(self, code: str) -> bool:
         """Count a failure of a detector; drop it when it keeps failing.  Returns whether it was dropped."""
         failures = self._failures
@@ -167,17 +162,52 @@ class Conversation:
         self.detectors = tuple(detector for detector in self.detectors if detector.code != code)
         return True
 
+    def calm_down(self) -> None:
+        """The run of evidence is over: the next one is announced, and steered, anew."""
+        self.rank = 0
+        self.steered = False
+        self.last_decision = None
+
     def clear_evidence(self) -> None:
         """Forget the suspicion, keep the totals and what the conversation has had."""
         for detector in self.detectors:
             detector.reset()
-        self.rank = Action.ALLOW.rank
-        self.steered = False
+        self.calm_down()
         self.refused = 0
-        self.last_decision = None
         self.incident = None
 
     @property
     def clean(self) -> bool:
         """Whether forgetting this conversation would forget no evidence and no open breaker."""
         return self.rank == 0 and self.breaker.state.value in ("closed", "metrics_only", "disabled")
+
+    def make_incident(self, verdict: Verdict, signal: Signal, action: Action, retry_after: float | None) -> Incident:
+        """Gather the evidence of a halt.
+
+        Args:
+            verdict: All signals of the message that tripped.
+            signal: The one that decided.
+            action: What was done, or in shadow mode what would have been.
+            retry_after: Seconds until the breaker lets a lap through by itself.
+        """
+        wait = f"; otherwise one lap is let through in {retry_after:.0f} s" if retry_after is not None else ""
+        return Incident(
+            conversation_id=self.conversation_id,
+            sentence=sentence_of(signal),
+            code=signal.code,
+            action=action,
+            score=verdict.score,
+            agents=signal.agents,
+            began_at=signal.since,
+            halted_at=max(0, self.messages - 1),
+            messages=self.messages,
+            tokens=self.tokens,
+            cost_usd=self.cost_usd,
+            loop_tokens=signal.tokens,
+            loop_cost_usd=signal.cost_usd,
+            signals=verdict.signals,
+            laps=split_laps([Turn(*turn) for turn in self._turns if turn[0] >= signal.since]),
+            seconds=self.seen.seconds,
+            retry_after=retry_after,
+            resume=f"Resume with guard.reset({printable(self.conversation_id)!r}){wait}.",
+        )

@@ -61,7 +61,7 @@ class TranscriptError(AgentBreakerError):
         return f"{place}: {self.reason}" if self.field is None else f"{place}: {self.field}: {self.reason}"
 
 
-class ConversationHalted(BaseException):  # noqa: N818 - not an error: a standing decision that must not be swallowed
+class ConversationHalted(BaseException):
     """The breaker of this conversation is open; no further paid step may begin.
 
     Not an error: catch it at the edge of the application, never inside an agent.  It derives from ``BaseException``

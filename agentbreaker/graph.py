@@ -178,7 +178,7 @@ class CallGraph:
         ``inferred`` (messages whose recipient was taken from the next speaker) and ``in_cycle``, whether the edge
         is part of a directed cycle.  Imports networkx on the first call.
         """
-        import networkx as nx  # noqa: PLC0415 - 0.4 s that only reports should pay
+        import networkx as nx
 
         graph: nx.DiGraph[str] = nx.DiGraph()
         for edge in self.edges():

@@ -10,18 +10,18 @@ lets the message pass (*fail open on opinion*).  And counted caps hold even then
 
 from __future__ import annotations
 
-import threading
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentbreaker.breaker import Admission, BreakerConfig
-from agentbreaker.clock import Clock, MonotonicClock
-from agentbreaker.conversation import Conversation
+from agentbreaker.clock import MonotonicClock
 from agentbreaker.errors import ConfigError, ConversationHalted, ConversationHaltedError
-from agentbreaker.incident import Incident, sentence_of, split_laps
+from agentbreaker.incident import sentence_of
+from agentbreaker.judgement import Outcome, decide, judge_probe, refuse
 from agentbreaker.novelty import Kind
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
+from agentbreaker.registry import Registry
+from agentbreaker.reservation import Reservation
 from agentbreaker.scoring import fuse
 from agentbreaker.telemetry import Telemetry
 from agentbreaker.text import analyse
@@ -30,64 +30,14 @@ from agentbreaker.verdict import ALLOW, Action, Decision, Signal, State, Transit
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
+    from agentbreaker.clock import Clock
+    from agentbreaker.conversation import Conversation
     from agentbreaker.graph import CallGraph
+    from agentbreaker.incident import Incident
     from agentbreaker.message import Message
 
-__all__ = ["Guard", "Reservation"]
-
-#: Oldest conversations looked at when room is needed for a new one.
-_EVICTION_SCAN = 32
-#: Counters that conversations share when there is no room for them; sharing can only make a cap trip earlier.
-_OVERFLOW_BUCKETS = 4096
-_MOST_PROBES = 50
-
-
-class Reservation(AbstractContextManager["Reservation"]):
-    """Tokens and money held for a call that is about to begin; made by :meth:`Guard.reserve`.
-
-    Leaving the ``with`` block without :meth:`settle` gives everything back.
-    """
-
-    __slots__ = ("_conversation", "_cost_usd", "_guard", "_open", "_tokens")
-
-    def __init__(self, guard: Guard, conversation: Conversation, tokens: int, cost_usd: float) -> None:
-        self._guard = guard
-        self._conversation = conversation
-        self._tokens = tokens
-        self._cost_usd = cost_usd
-        self._open = True
-
-    def settle(self, *, tokens: int = 0, cost_usd: float = 0.0) -> None:
-        """Give the reservation back and record what the call really cost.
-
-        Leave the amounts at 0 if the message that is observed afterwards carries them; give them here if not.
-        Settling twice does nothing.
-
-        Args:
-            tokens: Tokens spent, input and output.
-            cost_usd: US dollars spent.
-        """
-        with self._conversation.lock:
-            if not self._open:
-                return
-            self._open = False
-            conversation = self._conversation
-            conversation.reserved_tokens -= self._tokens
-            conversation.reserved_usd -= self._cost_usd
-            if tokens > 0:
-                conversation.tokens += tokens
-            if cost_usd > 0:
-                conversation.cost_usd += cost_usd
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.settle()
+__all__ = ["Guard"]
 
 
 class Guard:
@@ -139,14 +89,13 @@ class Guard:
             ConversationHalted if halt_as == "base_exception" else ConversationHaltedError
         )
         settings = self.policy.settings
-        self._breaker_config = BreakerConfig(**settings.breaker.model_dump())
-        self._max_conversations = settings.conversations.max_conversations
-        self._idle_seconds = settings.conversations.idle_seconds
-        self._initial = State.CLOSED if mode == "enforce" else State.METRICS_ONLY
-        self._conversations: dict[str, Conversation] = {}
-        self._overflow: dict[int, list[float]] = {}
-        # Guards the dictionary of conversations; held for a few operations only, never together with a callback.
-        self._lock = threading.Lock()
+        self._registry = Registry(
+            settings,
+            self._clock,
+            BreakerConfig(**settings.breaker.model_dump()),
+            State.CLOSED if mode == "enforce" else State.METRICS_ONLY,
+        )
+        self._conversations = self._registry.known
 
     # ------------------------------------------------------------------ the hot path
 
@@ -170,7 +119,7 @@ class Guard:
         conversation_id = message.conversation_id
         conversation = self._conversations.get(conversation_id)
         if conversation is None:
-            conversation = self._open_conversation(conversation_id)
+            conversation = self._registry.open(conversation_id)
             if conversation is None:
                 return self._observe_overflow(message)
         breaker = conversation.breaker
@@ -183,7 +132,9 @@ class Guard:
             admission, transition = breaker.admit(outside_input=message.role == "user")
             self._publish(transition)
             if admission is Admission.REFUSED:
-                return self._refuse(conversation, message)
+                with conversation.lock:
+                    conversation.count(message, self._clock.now())
+                    return refuse(conversation)
             probing = admission is Admission.PROBE
         generation = breaker.generation
         text = analyse(message)
@@ -219,99 +170,14 @@ class Guard:
             conversation.keep(message, seen.info)
             if signals is None and not probing:
                 if conversation.rank:
-                    conversation.rank = 0
-                    conversation.steered = False
-                    conversation.last_decision = None
+                    conversation.calm_down()
                 return ALLOW
             verdict = fuse(signals or ())
-            decision, transition, incident, announce = self._decide(conversation, verdict, generation, probing)
-        self._publish(transition)
-        if announce:
-            self._announce(conversation_id, decision, verdict, incident)
-        return decision
-
-    def _decide(
-        self, conversation: Conversation, verdict: Verdict, generation: int, probing: bool
-    ) -> tuple[Decision, Transition | None, Incident | None, bool]:
-        """Under the conversation's lock: turn a verdict into a decision, at most one transition and one incident."""
-        breaker = conversation.breaker
-        if probing and not verdict.hard:
-            return self._judge(conversation, verdict, generation)
-        action = self.policy.decide(verdict, steered=conversation.steered)
-        signal = verdict.decisive
-        if action is Action.ALLOW or signal is None:
-            conversation.rank = 0
-            conversation.last_decision = None
-            return ALLOW, None, None, False
-        rising = action.rank > conversation.rank
-        decision = Decision(action, signal.code, verdict.score, sentence_of(signal), generation)
-        if action is Action.STEER:
-            conversation.steered = True
-        if not action.opens:
-            conversation.rank = max(conversation.rank, action.rank)
-            conversation.last_decision = decision
-            return decision, None, None, rising
-        shadow = breaker.state is State.METRICS_ONLY
-        lap = max(2, min(_MOST_PROBES, len(signal.agents)))
-        transition = None if shadow else breaker.trip(decision, generation=generation, lap=lap)
-        conversation.rank = action.rank
-        incident = None
-        if shadow:
-            decision = Decision(
-                Action.ALLOW, signal.code, verdict.score, decision.reason, generation, shadow=True, would=action
-            )
-        elif transition is None:
-            # Another thread has tripped or moved the breaker meanwhile: its decision stands.
-            return breaker.standing or ALLOW, None, None, False
-        else:
-            decision = breaker.standing or decision
-        if rising or transition is not None:
-            conversation.last_decision = decision
-            try:
-                incident = conversation.incident = _make_incident(conversation, verdict, signal, action, decision)
-            except Exception as error:  # the verdict stands even if its evidence cannot be told
-                self.telemetry.emit_failure("incident", error)
-            return decision, transition, incident, True
-        conversation.last_decision = decision
-        return decision, transition, None, False
-
-    def _judge(
-        self, conversation: Conversation, verdict: Verdict, generation: int
-    ) -> tuple[Decision, Transition | None, Incident | None, bool]:
-        """Under the conversation's lock: a probe has been measured; close on something new, count it if not."""
-        seen = conversation.seen
-        decision = Decision(Action.ALLOW, score=verdict.score, generation=generation, probe=True)
-        if seen.progress and not (seen.kind is Kind.OUTSIDE and seen.emptiness > 0.5):  # noqa: PLR2004 - a mere nod
-            transition = conversation.breaker.judge(informative=True, generation=generation)
-            if transition is not None:
-                conversation.clear_evidence()
-            return decision, transition, None, False
-        if seen.kind in (Kind.TALK, Kind.RESULT):
-            transition = conversation.breaker.judge(informative=False, generation=generation)
-            if transition is not None:
-                return conversation.breaker.standing or decision, transition, None, False
-            return decision, transition, None, False
-        return decision, None, None, False
-
-    def _refuse(self, conversation: Conversation, message: Message) -> Decision:
-        """The breaker is open: count what arrived all the same, and repeat the standing decision."""
-        with conversation.lock:
-            conversation.count(message, self._clock.now())
-            conversation.refused += 1
-            standing = conversation.breaker.standing
-            if standing is None:
-                return ALLOW
-            if standing.action is Action.FINISH and conversation.refused > 2:  # noqa: PLR2004 - one lap of a pair
-                # The final answer was asked for and the agents went on: the next stronger action.
-                return Decision(
-                    Action.HALT,
-                    standing.code,
-                    standing.score,
-                    standing.reason,
-                    standing.generation,
-                    conversation.breaker.retry_after,
-                )
-            return standing
+            if probing and not verdict.hard:
+                outcome = judge_probe(conversation, verdict, generation)
+            else:
+                outcome = decide(conversation, self.policy, verdict, generation, self.telemetry)
+        return self._tell(conversation, outcome, verdict)
 
     # ------------------------------------------------------------------ our own failures
 
@@ -338,17 +204,17 @@ class Guard:
                 )
                 if signal is None:
                     return ALLOW
-                verdict = Verdict(1.0, (signal,), hard=True)
-                decision, transition, incident, announce = self._decide(
-                    conversation, verdict, conversation.breaker.generation, probing=False
-                )
-            self._publish(transition)
-            if announce:
-                self._announce(message.conversation_id, decision, verdict, incident)
-            return decision
+                outcome, verdict = self._trip_on_cap(conversation, signal)
+            return self._tell(conversation, outcome, verdict)
         except Exception as error:
             self.telemetry.emit_failure("arithmetic", error)
             return ALLOW
+
+    def _trip_on_cap(self, conversation: Conversation, signal: Signal) -> tuple[Outcome, Verdict]:
+        """Under the conversation's lock: open the breaker for a counted cap."""
+        verdict = Verdict(1.0, (signal,), hard=True)
+        generation = conversation.breaker.generation
+        return decide(conversation, self.policy, verdict, generation, self.telemetry), verdict
 
     def _cap_reached(self, messages: float, tokens: float, cost_usd: float, seconds: float) -> Signal | None:
         budgets = self.policy.settings.budgets
@@ -364,57 +230,19 @@ class Guard:
 
     # ------------------------------------------------------------------ conversations
 
-    def _open_conversation(self, conversation_id: str) -> Conversation | None:
-        with self._lock:
-            conversation = self._conversations.get(conversation_id)
-            if conversation is None:
-                if len(self._conversations) >= self._max_conversations and not self._evict():
-                    return None
-                conversation = Conversation(
-                    conversation_id, self.policy.settings, self._clock, self._breaker_config, self._initial
-                )
-                self._conversations[conversation_id] = conversation
-            return conversation
-
-    def _evict(self) -> bool:
-        """Make room: forget an idle, clean conversation among the oldest.  Never one with evidence: that would be a
-        way to escape."""
-        now = self._clock.now()
-        conversations = self._conversations
-        for _ in range(min(_EVICTION_SCAN, len(conversations))):
-            conversation_id = next(iter(conversations))
-            conversation = conversations.pop(conversation_id)
-            if conversation.clean and now - conversation.last_seen >= self._idle_seconds:
-                return True
-            conversations[conversation_id] = conversation  # to the back of the queue
-        return False
-
     def _observe_overflow(self, message: Message) -> Decision:
         """No room for another conversation: count it coarsely, so that the caps hold, and hold no opinion."""
         self.telemetry.emit_failure("state_full", OverflowError("max_conversations reached"))
-        with self._lock:
-            bucket = self._overflow.setdefault(
-                hash(message.conversation_id) % _OVERFLOW_BUCKETS, [0.0, 0.0, 0.0, self._clock.now()]
-            )
-            bucket[0] += 1
-            if message.usage is not None:
-                bucket[1] += max(0, message.usage.total)
-            if message.cost_usd is not None and message.cost_usd > 0:
-                bucket[2] += message.cost_usd
-            signal = self._cap_reached(bucket[0], bucket[1], bucket[2], self._clock.now() - bucket[3])
-        if signal is None:
-            return ALLOW
-        return Decision(Action.HALT, signal.code, 1.0, sentence_of(signal))
+        signal = self._cap_reached(*self._registry.count_overflow(message))
+        return ALLOW if signal is None else Decision(Action.HALT, signal.code, 1.0, sentence_of(signal))
 
     def forget(self, conversation_id: str) -> None:
         """Drop everything that is known of a conversation that has ended."""
-        with self._lock:
-            self._conversations.pop(conversation_id, None)
+        self._registry.forget(conversation_id)
 
     def conversations(self) -> list[str]:
         """Ids of the conversations that are being watched."""
-        with self._lock:
-            return list(self._conversations)
+        return [conversation.conversation_id for conversation in self._registry.all()]
 
     # ------------------------------------------------------------------ asking
 
@@ -440,7 +268,7 @@ class Guard:
     def state(self, conversation_id: str) -> State:
         """Return the state of a conversation's breaker; an unknown conversation is in the initial state."""
         conversation = self._conversations.get(conversation_id)
-        return self._initial if conversation is None else conversation.breaker.state
+        return self._registry.initial if conversation is None else conversation.breaker.state
 
     def decision(self, conversation_id: str) -> Decision:
         """Return the standing decision of a conversation, ``ALLOW`` if there is none."""
@@ -474,7 +302,7 @@ class Guard:
         if not (tokens >= 0 and cost_usd >= 0):
             raise ValueError("a reservation cannot be negative")
         self.check(conversation_id)
-        conversation = self._conversations.get(conversation_id) or self._open_conversation(conversation_id)
+        conversation = self._conversations.get(conversation_id) or self._registry.open(conversation_id)
         if conversation is None:
             raise self._halted(
                 Decision(Action.HALT, reason="too many conversations: no budget can be held for another one"),
@@ -490,15 +318,9 @@ class Guard:
             if signal is None or conversation.breaker.state in (State.DISABLED, State.METRICS_ONLY):
                 conversation.reserved_tokens += tokens
                 conversation.reserved_usd += cost_usd
-                return Reservation(self, conversation, tokens, cost_usd)
-            verdict = Verdict(1.0, (signal,), hard=True)
-            decision, transition, incident, announce = self._decide(
-                conversation, verdict, conversation.breaker.generation, probing=False
-            )
-        self._publish(transition)
-        if announce:
-            self._announce(conversation_id, decision, verdict, incident)
-        raise self._halted(decision, conversation_id)
+                return Reservation(conversation, tokens, cost_usd)
+            outcome, verdict = self._trip_on_cap(conversation, signal)
+        raise self._halted(self._tell(conversation, outcome, verdict), conversation_id)
 
     # ------------------------------------------------------------------ by hand
 
@@ -527,9 +349,8 @@ class Guard:
 
     def _switch(self, method: str, initial: State, conversation_id: str | None, by: str | None) -> None:
         if conversation_id is None:
-            self._initial = initial
-            with self._lock:
-                conversations = list(self._conversations.values())
+            self._registry.initial = initial
+            conversations = self._registry.all()
         else:
             conversations = [self._known(conversation_id)]
         for conversation in conversations:
@@ -539,7 +360,7 @@ class Guard:
             self._publish(transition)
 
     def _known(self, conversation_id: str) -> Conversation:
-        conversation = self._conversations.get(conversation_id) or self._open_conversation(conversation_id)
+        conversation = self._conversations.get(conversation_id) or self._registry.open(conversation_id)
         if conversation is None:
             raise ConfigError("too many conversations are being watched to take on another one")
         return conversation
@@ -553,10 +374,14 @@ class Guard:
         for observer in self._observers:
             self._call(observer, transition)
 
-    def _announce(self, conversation_id: str, decision: Decision, verdict: Verdict, incident: Incident | None) -> None:
-        self.telemetry.emit_decision(conversation_id, decision, [signal.code for signal in verdict.signals])
-        if incident is not None and self._on_incident is not None:
-            self._call(self._on_incident, incident)
+    def _tell(self, conversation: Conversation, outcome: Outcome, verdict: Verdict) -> Decision:
+        self._publish(outcome.transition)
+        if outcome.announce:
+            codes = [signal.code for signal in verdict.signals]
+            self.telemetry.emit_decision(conversation.conversation_id, outcome.decision, codes)
+        if outcome.incident is not None and self._on_incident is not None:
+            self._call(self._on_incident, outcome.incident)
+        return outcome.decision
 
     def _call(self, callback: Callable[[Any], object], value: object) -> None:
         try:
@@ -566,33 +391,3 @@ class Guard:
 
 
 _PASSING = (State.CLOSED, State.METRICS_ONLY, State.DISABLED)
-
-
-def _make_incident(
-    conversation: Conversation, verdict: Verdict, signal: Signal, action: Action, decision: Decision
-) -> Incident:
-    """Gather the evidence; under the conversation's lock."""
-    seen = conversation.seen
-    conversation_id = conversation.conversation_id
-    retry_after = decision.retry_after
-    wait = f"; otherwise one lap is let through in {retry_after:.0f} s" if retry_after is not None else ""
-    return Incident(
-        conversation_id=conversation_id,
-        sentence=sentence_of(signal),
-        code=signal.code,
-        action=action,
-        score=verdict.score,
-        agents=signal.agents,
-        began_at=signal.since,
-        halted_at=max(0, conversation.messages - 1),
-        messages=conversation.messages,
-        tokens=conversation.tokens,
-        cost_usd=conversation.cost_usd,
-        loop_tokens=signal.tokens,
-        loop_cost_usd=signal.cost_usd,
-        signals=verdict.signals,
-        laps=split_laps(conversation.turns_since(signal.since)),
-        seconds=seen.seconds,
-        retry_after=retry_after,
-        resume=f"Resume with guard.reset({printable(conversation_id)!r}){wait}.",
-    )

@@ -111,7 +111,9 @@ class Incident:
         for signal in self.signals:
             detector = DETECTORS.get(signal.code)
             title = detector.title if detector is not None else signal.code
-            lines.append(f"    {signal.code} {title:<24} {signal.value:,.1f} of limit {signal.limit:,.4g} {signal.unit}")
+            lines.append(
+                f"    {signal.code} {title:<24} {signal.value:,.1f} of limit {signal.limit:,.4g} {signal.unit}"
+            )
         if any(turn.text for lap in self.laps for turn in lap):
             lines += ["", f"  The latest {len(self.laps[-_SHOWN_LAPS:])} laps, side by side"]
             lines += ["    " + line for line in self._laps_side_by_side(width - 4)]

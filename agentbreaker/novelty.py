@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "NoveltyMeter", "Observation", "Round"]
 
-#: Bytes of the set of words seen (a bitmap), and the share of set bits at which it starts over.
+#: Bytes of a generation of words seen (a bitmap), and the number of set bits that ends it early.
 _BITMAP_BYTES = 4096
 _BITMAP_FULL = int(_BITMAP_BYTES * 8 * 0.35)
+#: Messages of a generation, and how many more for each speaker.  Words are remembered for one to two generations:
+#: were they remembered for ever, any talk would run out of new words in the end (Heaps' law), however productive.
+_GENERATION = 32
+_GENERATION_PER_SPEAKER = 4
+_MAX_SPEAKERS = 64
 #: Fingerprints of messages, calls and results that are remembered, and unanswered calls.
 _MAX_FINGERPRINTS = 192
 _MAX_PENDING = 64
@@ -33,6 +38,8 @@ _BITS = (1, 2, 4, 8, 16, 32, 64, 128)
 _MAX_NUMBERS = 12.0
 #: A number that follows one already seen is a counter: this share of its weight counts.
 _COUNTER_SHARE = 0.25
+
+_NOTHING = bytearray(_BITMAP_BYTES)
 
 _MESSAGE, _CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR = range(6)
 
@@ -136,12 +143,27 @@ class Observation:
 class NoveltyMeter:
     """Remembers what one conversation has had, in bounded memory, and measures each message against it."""
 
-    __slots__ = ("_batch", "_fill", "_fingerprints", "_pending", "_scored_batch", "_seen", "_settings")
+    __slots__ = (
+        "_age",
+        "_batch",
+        "_before",
+        "_fill",
+        "_fingerprints",
+        "_pending",
+        "_scored_batch",
+        "_seen",
+        "_settings",
+        "_speakers",
+    )
 
     def __init__(self, settings: NoveltySettings) -> None:
         self._settings = settings
+        # Words of the current generation and of the one before it.
         self._seen = bytearray(_BITMAP_BYTES)
+        self._before = _NOTHING
         self._fill = 0
+        self._age = 0
+        self._speakers: set[str] = set()
         self._fingerprints: dict[int, int] = {}
         # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
         self._pending: deque[tuple[str | None, int, int, int]] | None = None
@@ -155,6 +177,7 @@ class NoveltyMeter:
         seen.emptiness = 0.0
         seen.acknowledging = 0.0
         kind = message.kind
+        self._grow_old(message.sender)
         if kind == "system":
             seen.kind = Kind.CONTEXT
             seen.info = self._information(text)
@@ -188,6 +211,7 @@ class NoveltyMeter:
     def _information(self, text: Text) -> float:
         """Information of the tokens that the conversation has not had, and remember them."""
         seen = self._seen
+        before = self._before
         words = 0
         numbers: list[int] | None = None
         fill = 0
@@ -197,6 +221,8 @@ class NoveltyMeter:
             if not seen[place] & bit:
                 seen[place] |= bit
                 fill += 1
+                if before[place] & bit:
+                    continue
                 if code & NUMERIC:
                     if numbers is None:
                         numbers = [code]
@@ -204,16 +230,23 @@ class NoveltyMeter:
                         numbers.append(code)
                 else:
                     words += code & WEIGHT_MASK
-        if fill:
-            self._fill += fill
-            if self._fill > _BITMAP_FULL:
-                # Saturated: forget, rather than take new words for old ones for ever after.
-                self._seen = bytearray(_BITMAP_BYTES)
-                self._fill = 0
+        self._fill += fill
         info = words / WEIGHT_UNIT
         if numbers is not None:
             info += self._figures(numbers, text)
         return info
+
+    def _grow_old(self, speaker: str) -> None:
+        """Begin a new generation of words when the current one is old or full."""
+        speakers = self._speakers
+        if speaker not in speakers and len(speakers) < _MAX_SPEAKERS:
+            speakers.add(speaker)
+        self._age += 1
+        if self._age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._fill > _BITMAP_FULL:
+            self._before = self._seen
+            self._seen = bytearray(_BITMAP_BYTES)
+            self._fill = 0
+            self._age = 0
 
     def _figures(self, numbers: list[int], text: Text) -> float:
         """Information of new numbers and identifiers: clocks and dates count nothing, counters little."""
@@ -225,7 +258,8 @@ class NoveltyMeter:
                 continue
             weight = (code & WEIGHT_MASK) / WEIGHT_UNIT
             previous = table.predecessor(code)
-            if previous is not None and self._seen[previous >> 12 & 0xFFF] & _BITS[previous >> 9 & 7]:
+            place = 0 if previous is None else previous >> 12 & 0xFFF
+            if previous is not None and (self._seen[place] | self._before[place]) & _BITS[previous >> 9 & 7]:
                 weight *= _COUNTER_SHARE
             total += weight
         return total if total < _MAX_NUMBERS else _MAX_NUMBERS

@@ -227,7 +227,7 @@ class _Tally:
 
     def decide(self, decision: Decision) -> bool:
         """Note the decision about the next message; return whether it opened the breaker."""
-        action = decision.would or decision.action
+        action = decision.action
         if action is Action.ALLOW:
             return False
         if action.opens:
@@ -333,7 +333,6 @@ class _Run:
                 tally.incident, tally.incident_text = incident.to_dict(), incident.to_text()
                 self._incidents_left -= 1
         self._drop(conversation_id)
-        self._latest = None
 
     def _drop(self, conversation_id: str) -> None:
         del self._held[conversation_id]

@@ -41,7 +41,7 @@ def score_of(evidence: float) -> float:
     """
     if not evidence > 0.0:
         return 0.0
-    return 1.0 - 2.0 ** (-evidence / HALF_SCORE_EVIDENCE)
+    return 1.0 - math.exp2(-evidence / HALF_SCORE_EVIDENCE)
 
 
 def evidence_of(score: float) -> float:

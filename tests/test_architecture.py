@@ -22,7 +22,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "words": ("message", "verdict", "clock", "errors", "config", "printable", "frequency*"),
     "measurement": ("detectors", "graph", "text", "novelty", "lexicon"),
     "decisions": ("policy", "scoring", "breaker", "failure", "telemetry", "stores"),
-    "wiring": ("guard", "conversation", "actions", "incident", "bus"),
+    "wiring": ("guard", "conversation", "judgement", "registry", "reservation", "actions", "incident", "bus"),
     "edges": ("integrations", "transcripts", "replay", "bench", "report", "demo", "serve"),
     "entry": ("cli", "pytest_plugin", "__main__"),
 }

@@ -343,6 +343,17 @@ def test_conversations_that_had_to_be_forgotten_are_counted() -> None:
     assert report.forgotten == 30
 
 
+def test_the_conversation_that_was_silent_for_longest_makes_room_first() -> None:
+    """A long loop is not lost because many short conversations pass by meanwhile."""
+    report = ReplayReport()
+    policy = Policy(conversations={"max_conversations": 3})
+    passing = (Message(f"p{n}", "a", content="Good morning.") for n in range(30))
+    messages = [("log", message) for message in together(thanks("loop"), passing)]
+    found = {c.conversation_id: c for c in replay(messages, policy, report=report)}
+    assert found["loop"].halted_at == only(thanks()).halted_at
+    assert report.forgotten == 0
+
+
 def test_memory_grows_by_a_kilobyte_for_a_conversation_and_is_given_back_with_the_file() -> None:
     """What is kept of a conversation that is over is its counters."""
 

@@ -109,7 +109,7 @@ class Evidence:
     def outside(self, seen: Observation) -> None:
         """A person spoke: something new from outside ends the run, an empty nod halves it."""
         if self.value > 0.0:
-            if seen.emptiness > 0.5:  # noqa: PLR2004 - more empty than not
+            if seen.emptiness > 0.5:
                 self.value /= 2.0
             else:
                 self.clear()

@@ -79,11 +79,7 @@ class ConfirmationPingPong:
         evidence.add((amount if amount < 1.0 else 1.0) * self._weight, seen)
         if seen.acknowledging > 0.0 or seen.repeated:
             self._confirming += 1
-        if (
-            evidence.value < self._floor
-            or len(evidence.agents) < 2  # noqa: PLR2004 - it takes two
-            or self._confirming * _ONE_IN < evidence.messages
-        ):
+        if evidence.value < self._floor or len(evidence.agents) < 2 or self._confirming * _ONE_IN < evidence.messages:
             return None
         return evidence.signal(self.code, seen, self._limit, "messages with nothing new")
 

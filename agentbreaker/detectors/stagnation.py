@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Stagnation"]
 
+#: What the thoughts of a single agent weigh, against talk among several.
+_MONOLOGUE_SHARE = 0.5
+
 
 class Stagnation:
     """stagnation (AB401)
@@ -65,7 +68,11 @@ class Stagnation:
             if evidence.value > 0.0:
                 evidence.drain(-emptiness * self._weight)
             return None
-        evidence.add(emptiness * self._weight, seen)
+        amount = emptiness * self._weight
+        evidence.add(amount, seen)
+        if len(evidence.agents) < 2:
+            # One agent thinking aloud between its tool calls: its rounds tell more than its thoughts.
+            evidence.drain(amount * (1.0 - _MONOLOGUE_SHARE))
         if evidence.value < self._floor:
             return None
         return evidence.signal(self.code, seen, self._limit, "messages with nothing new")

@@ -25,6 +25,7 @@ from agentbreaker.integrations._langgraph_runs import (
     Node,
     Root,
     Run,
+    actor_of,
     expect_twin,
     is_known,
     message,
@@ -63,12 +64,6 @@ _SILENT_HOPS = 8
 
 #: Steps after which an output that no node received is sent to nobody in particular.
 _MAX_WAIT = 8
-
-#: Node names that prebuilt agents give to their own insides: there the agent is the node around them.
-_INSIDES = frozenset({"agent", "model", "tools"})
-
-#: Ends of the names that middleware gives to its nodes, which are an agent's insides as well.
-_MIDDLEWARE = (".before_agent", ".before_model", ".after_model", ".after_agent")
 
 #: Beginnings of the names of tools that hand over to another agent; others are learned when they do.
 _HANDOFFS = ("transfer_to_", "transfer_back_to_", "handoff_to_", "hand_off_to_")
@@ -283,12 +278,7 @@ class Edges:
             parent.human.clear()
         else:
             graph = parent.graph
-        actor = run.name
-        if actor.endswith(_MIDDLEWARE):
-            actor = graph.actor or "model"
-        elif actor in _INSIDES:
-            actor = graph.actor or actor
-        node = run.node = Node(run.run_id, run.name, actor, step, graph, before)
+        node = run.node = Node(run.run_id, run.name, actor_of(run.name, graph), step, graph, before)
         run.own, run.speaker = True, None
         return node
 

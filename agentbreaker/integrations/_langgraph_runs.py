@@ -18,6 +18,7 @@ __all__ = [
     "Node",
     "Root",
     "Run",
+    "actor_of",
     "expect_twin",
     "is_known",
     "message",
@@ -27,6 +28,12 @@ __all__ = [
     "take_twin",
     "tool_message",
 ]
+
+#: Node names that prebuilt agents give to their own insides: there the agent is the node around them.
+_INSIDES = frozenset({"agent", "model", "tools"})
+
+#: Ends of the names that middleware gives to its nodes, which are an agent's insides as well.
+_MIDDLEWARE = (".before_agent", ".before_model", ".after_model", ".after_agent")
 
 #: Ids remembered per run of a whole graph, to count a text once that several levels of the graph return.
 _MAX_IDS = 4096
@@ -115,6 +122,13 @@ class Run:
     def actor(self) -> str:
         """The agent that speaks in this run."""
         return self.speaker or (self.node.actor if self.node else self.name or "assistant")
+
+
+def actor_of(name: str, graph: Graph) -> str:
+    """The agent that a node stands for: itself, or the agent whose insides it is a part of."""
+    if name.endswith(_MIDDLEWARE):
+        return graph.actor or "model"
+    return graph.actor or name if name in _INSIDES else name
 
 
 def senders(graph: Graph, name: str, step: int, triggers: Iterable[str]) -> list[Node]:
