@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentbreaker.config import PolicySettings
     from agentbreaker.detectors.base import Detector
     from agentbreaker.message import Message
-    from agentbreaker.verdict import Decision, Signal, State, Verdict
+    from agentbreaker.verdict import Action, Decision, Signal, State, Verdict
 
 __all__ = ["Conversation"]
 

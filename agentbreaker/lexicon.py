@@ -57,9 +57,10 @@ _ACKNOWLEDGING_WORDS = (
 )
 #: Two-character words that acknowledge, thank or say goodbye in Chinese.
 _ACKNOWLEDGING_CJK = (
-    "谢谢 感谢 多谢 好的 收到 确认 同意 赞同 明白 了解 知道 清楚 没有 问题 没问 非常 合作 辛苦 再见 祝您 祝你 祝好 愉快 帮助 帮忙 随时 "
-    "客气 不客 荣幸 高兴 很好 太好 完美 可以 正确 是的 对的 好啊 支持 期待 配合 大家 您好 你好 联系 告诉 需要 任何 其他 还有 什么 "
-    "一切 顺利 棒极 优秀 出色 完全 认可 欢迎 抱歉 不好 意思 请问 放心"
+    "谢谢 感谢 多谢 好的 收到 确认 同意 赞同 明白 了解 知道 清楚 没有 问题 没问 非常 合作 辛苦 "
+    "再见 祝您 祝你 祝好 愉快 帮助 帮忙 随时 客气 不客 荣幸 高兴 很好 太好 完美 可以 正确 是的 "
+    "对的 好啊 支持 期待 配合 大家 您好 你好 联系 告诉 需要 任何 其他 还有 什么 一切 顺利 棒极 "
+    "优秀 出色 完全 认可 欢迎 抱歉 不好 意思 请问 放心"
 )
 #: The most frequent characters of written Chinese: grammar and everyday verbs.
 _COMMON_CJK = frozenset(

@@ -321,7 +321,7 @@ class NoveltyMeter:
         return pending.popleft()
 
     def _once(self, batch: int) -> bool:
-        """Whether nothing was held against this batch of calls yet: one decision of the agent, one piece of evidence."""
+        """Whether nothing was held against this batch of calls yet: one decision, one evidence."""
         if batch == self._scored_batch:
             return False
         self._scored_batch = batch
