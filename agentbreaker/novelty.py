@@ -52,6 +52,7 @@ class Kind(enum.IntEnum):
     RESULT = 2
     OUTSIDE = 3
     CONTEXT = 4
+    HANDOFF = 5
 
 
 class Round(enum.IntEnum):
@@ -184,7 +185,10 @@ class NoveltyMeter:
             return
         seen.info = info = self._information(text)
         settings = self._settings
-        if kind == "tool_call":
+        if kind == "handoff" and not text.codes:
+            # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
+            seen.kind = Kind.HANDOFF
+        elif kind == "tool_call":
             seen.kind = Kind.CALL
             self._call(message, text, seen)
         elif kind == "tool_result":

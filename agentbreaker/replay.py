@@ -78,6 +78,7 @@ class ReplayReport:
         conversations: How many there are.
         halted: How many of them were halted.
         warned: How many were warned or steered, halted or not.
+        warned_only: How many of them were not halted.
         messages: Messages in all.
         messages_after_halt: Of these, the ones that would not have been delivered.
         tokens, tokens_after_halt: Recorded tokens in all, and on or after a halt.
@@ -90,6 +91,7 @@ class ReplayReport:
     conversations: int = 0
     halted: int = 0
     warned: int = 0
+    warned_only: int = 0
     messages: int = 0
     messages_after_halt: int = 0
     tokens: int = 0
@@ -104,6 +106,7 @@ class ReplayReport:
         self.conversations += 1
         self.messages += conversation.messages
         self.warned += conversation.warned_at is not None
+        self.warned_only += conversation.warned_at is not None and conversation.halted_at is None
         if conversation.halted_at is not None:
             self.halted += 1
             self.messages_after_halt += conversation.messages - conversation.halted_at

@@ -155,6 +155,22 @@ def test_one_verdict_when_all_judge_at_once(mixed: bool) -> None:
     all_at_once(ROUNDS, prepare, check)
 
 
+@pytest.mark.parametrize("name", ["force_open", "close", "disable", "metrics_only", "reset"])
+def test_one_transition_when_many_people_ask_for_the_same(name: str) -> None:
+    """A move that 32 callers ask for at once is made, and told, once."""
+
+    def prepare() -> Callable[[int], Transition | None]:
+        breaker = Breaker("c1", clock=YieldingClock(), config=CONFIG)
+        breaker.trip(HALT, generation=0, lap=1)
+        move: Callable[[str], Transition | None] = getattr(breaker, name)
+        return lambda _: move("a word")
+
+    def check(answers: list[Transition | None]) -> None:
+        assert [answer.generation for answer in answers if answer is not None] == [2]
+
+    all_at_once(50, prepare, check)
+
+
 def test_manual_moves_and_trips_together_make_one_chain() -> None:
     """Whatever 32 threads do at once, the transitions form one history without gaps."""
     current: list[Breaker] = []

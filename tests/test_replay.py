@@ -225,16 +225,15 @@ def test_conversations_come_in_the_order_of_their_first_message() -> None:
     assert [report.conversation_id for report in run(messages)] == ["b", "a", "c"]
 
 
-def test_the_same_id_in_two_files_is_two_conversations(tmp_path: Path) -> None:
-    """Many programs number their runs from 1; a short run in each of two files is no long loop."""
-    paths = [str(tmp_path / name) for name in ("first.jsonl", "second.jsonl.gz")]
-    for path in paths:
-        write_transcript(thanks("1", 3), path)
+def test_the_same_id_in_several_files_is_several_conversations(tmp_path: Path) -> None:
+    """Many programs number their runs from 1; a short run in each of three files is no long loop."""
+    sizes = {"a.jsonl": 3, "b.jsonl.gz": 3, "c.jsonl": 3, "d.jsonl": 12}
+    paths = [str(tmp_path / name) for name in sizes]
+    for path, size in zip(paths, sizes.values(), strict=True):
+        write_transcript(thanks("1", size), path)
     found = list(replay(read_sources(paths)))
-    assert [(report.source, report.messages, report.halted_at) for report in found] == [
-        (paths[0], 3, None),
-        (paths[1], 3, None),
-    ]
+    assert [(report.source, report.messages) for report in found] == list(zip(paths, sizes.values(), strict=True))
+    assert [report.halted_at for report in found] == [None, None, None, only(thanks()).halted_at]
 
 
 def test_a_file_is_reported_as_soon_as_the_next_one_begins() -> None:

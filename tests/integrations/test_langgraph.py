@@ -722,7 +722,7 @@ def test_content_blocks_and_plain_state_are_read() -> None:
     assert hops(shown_by(builder.compile(), {"topic": "backlog"})) == [
         ("user", "plan", "message", "backlog"),
         ("plan", "label", "message", "First the Bergen store,"),
-        ("label", "write", "system", ""),
+        ("label", "write", "handoff", ""),
         ("write", "user", "message", "then the VAT ids.\ndone"),
     ]
 

@@ -6,6 +6,7 @@ Memory is measured in a process of its own, as the growth of its largest residen
 from __future__ import annotations
 
 import gzip
+import inspect
 import io
 import json
 import subprocess
@@ -162,14 +163,21 @@ def test_a_deep_line_is_refused_and_not_followed(depth: int, opening: bytes, clo
         assert seconds < 2
 
 
-def test_the_reader_survives_a_caller_that_is_itself_deep_in_recursion() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        holding(b"[" * 150 + rb'"\ud83d"' + b"]" * 150),
+        b'{"conversation_id":"c","sender":"a","tool":{"name":"t","result":' + b"[" * 150 + b"]" * 150 + b"}}",
+    ],
+    ids=["half-an-emoji", "tool-result"],
+)
+def test_the_reader_survives_a_caller_that_is_itself_deep_in_recursion(line: bytes) -> None:
     """Where little of the stack is left, a line is lost at worst, not the run."""
-    line = holding(b"[" * 150 + rb'"\ud83d"' + b"]" * 150)
 
-    def dive(left: int) -> int:
-        return dive(left - 1) if left else len(surrounded(line)[0])
+    def dive(left: int) -> list[Message]:
+        return dive(left - 1) if left > 0 else surrounded(line)[0]
 
-    assert dive(sys.getrecursionlimit() - 200) in {2, 3}
+    assert len(dive(sys.getrecursionlimit() - len(inspect.stack(0)) - 100)) in {2, 3}
 
 
 # -- text -------------------------------------------------------------------------------------------------------------
@@ -186,6 +194,7 @@ def test_the_reader_survives_a_caller_that_is_itself_deep_in_recursion() -> None
         "\ud800",
         "cut \ud83d",
         "\udc00\ud800",
+        "\\ud83d\ude00",
         "\\ud800 \\\\\ud800 \\\\\\ud800",
         "\ud83d\ud83d\udc4d",
         "z̸̢̛͔͓͉̺̑̈́̕a̵̧̛͔͇̱̅̔l̶̢̡̛̗̠̲̽̈́͝g̷̨̛̝̘̝̈́̾͘o̵̢̧̫̠͐̈́̔",

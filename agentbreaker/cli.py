@@ -1,0 +1,379 @@
+"""The command line: ``agentbreaker demo | replay | explain | policy``.
+
+Exit codes: 0 success, 1 findings that ``--fail-on`` asked for, 2 usage or configuration, 3 unreadable input.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from agentbreaker import __version__
+from agentbreaker.detectors import DETECTORS
+from agentbreaker.errors import AgentBreakerError, ConfigError, TranscriptError
+from agentbreaker.message import Message
+from agentbreaker.policy import Policy
+from agentbreaker.printable import printable
+from agentbreaker.replay import ConversationReport, ReplayReport, replay
+from agentbreaker.transcripts import ReadReport, expand_paths, read_transcript
+
+__all__ = ["app", "main"]
+
+EXIT_FINDINGS, EXIT_USAGE, EXIT_UNREADABLE = 1, 2, 3
+_SHOWN_ERRORS = 5
+_SHOWN_QUIET = 20
+
+app = typer.Typer(
+    help="Loop detector and circuit breaker for systems of many agents.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+policy_app = typer.Typer(help="Write or check a policy file.", no_args_is_help=True)
+app.add_typer(policy_app, name="policy")
+
+
+class OutputFormat(enum.StrEnum):
+    """What ``replay`` prints."""
+
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+class FailOn(enum.StrEnum):
+    """What makes ``replay`` exit with 1."""
+
+    NEVER = "never"
+    WARN = "warn"
+    HALT = "halt"
+
+
+def main() -> None:
+    """Run the command line; our own errors become one line on standard error and an exit code."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(str(error), EXIT_USAGE)
+    except TranscriptError as error:
+        _fail(str(error), EXIT_UNREADABLE)
+    except AgentBreakerError as error:
+        _fail(str(error), EXIT_USAGE)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `| head`: not an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(reason: str, code: int) -> None:
+    sys.stderr.write(f"agentbreaker: {printable(reason, limit=2000)}\n")
+    raise SystemExit(code)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"agentbreaker {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Loop detector and circuit breaker for systems of many agents."""
+
+
+# ---------------------------------------------------------------------- replay
+
+
+@app.command("replay")
+def replay_command(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Transcripts: files, globs, folders, or - for standard input.", show_default=False),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Policy file (TOML); without it the defaults.", show_default=False)
+    ] = None,
+    output_format: Annotated[
+        OutputFormat, typer.Option("--output-format", "-f", help="For people, one JSON document, or one line each.")
+    ] = OutputFormat.TEXT,
+    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 if there is one of these.")] = FailOn.NEVER,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
+    ] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="List the quiet conversations too, however many.")] = False,
+    incidents: Annotated[int, typer.Option("--incidents", min=0, help="Halts that are explained in full.")] = 3,
+) -> None:
+    """Replay recorded conversations: what would have been halted, where, and what came after it."""
+    rules = Policy(policy)
+    files = expand_paths(paths)
+    read, totals = ReadReport(), ReplayReport()
+    broken: list[TranscriptError] = []
+    errors = Console(stderr=True)
+    progress = _progress(errors) if output_format is not OutputFormat.JSONL or not sys.stdout.isatty() else None
+    found = False
+    kept: list[ConversationReport] = []
+    with progress or nullcontext():
+        messages = _read(files, strict, read, broken, progress)
+        for conversation in replay(messages, rules, report=totals):
+            found = found or _matches(conversation, fail_on)
+            if output_format is OutputFormat.JSONL:
+                sys.stdout.write(conversation.model_dump_json() + "\n")
+            else:
+                kept.append(conversation)
+    if output_format is OutputFormat.JSON:
+        _print_json(kept, totals, read, broken, rules)
+    elif output_format is OutputFormat.TEXT:
+        _print_text(kept, totals, read, len(files) - len(broken), show_all, incidents)
+    _report_unreadable(errors, read, broken)
+    if broken:
+        raise SystemExit(EXIT_UNREADABLE)
+    if found:
+        raise SystemExit(EXIT_FINDINGS)
+
+
+def _matches(conversation: ConversationReport, fail_on: FailOn) -> bool:
+    if fail_on is FailOn.NEVER:
+        return False
+    return conversation.halted_at is not None or (fail_on is FailOn.WARN and conversation.warned_at is not None)
+
+
+def _progress(console: Console) -> Progress | None:
+    """A progress bar on a terminal, none in a pipe."""
+    if not console.is_terminal:
+        return None
+    return Progress(
+        TextColumn("replaying"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _read(
+    files: list[str], strict: bool, read: ReadReport, broken: list[TranscriptError], progress: Progress | None
+) -> Iterator[tuple[str, Message]]:
+    """Messages of all files; a file that cannot be read at all is noted, and the others are still read."""
+    sizes = {name: os.path.getsize(name) if os.path.isfile(name) else 0 for name in files}
+    task = progress.add_task("replay", total=sum(sizes.values()) or None) if progress is not None else None
+    done = 0
+    for name in files:
+        opened: AbstractContextManager[Any] = (
+            open(name, "rb", buffering=0) if progress is not None and sizes[name] else nullcontext(name)  # noqa: SIM115
+        )
+        try:
+            with opened as source:
+                for number, message in enumerate(read_transcript(source, strict=strict, report=read)):
+                    if progress is not None and task is not None and number % 512 == 0 and source is not name:
+                        progress.update(task, completed=done + source.tell())
+                    yield name, message
+        except TranscriptError as error:
+            if strict:
+                raise
+            broken.append(error)
+        except OSError as error:
+            broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
+        done += sizes[name]
+
+
+def _report_unreadable(console: Console, read: ReadReport, broken: list[TranscriptError]) -> None:
+    """Name what could not be read, on standard error."""
+    listed = {str(error) for error in broken}
+    lines = [str(error) for error in read.errors[:_SHOWN_ERRORS] if str(error) not in listed]
+    for line in [*lines, *map(str, broken)]:
+        console.print(Text(f"agentbreaker: {printable(line, limit=2000)}"), soft_wrap=True)
+    more = read.skipped - len(lines)
+    if more > 0 and lines:
+        console.print(Text(f"agentbreaker: {more:,} more lines were skipped"))
+
+
+def _print_json(
+    conversations: list[ConversationReport],
+    totals: ReplayReport,
+    read: ReadReport,
+    broken: list[TranscriptError],
+    policy: Policy,
+) -> None:
+    document = {
+        "agentbreaker": __version__,
+        "policy": policy.source,
+        "summary": {
+            "conversations": totals.conversations,
+            "halted": totals.halted,
+            "warned": totals.warned,
+            "messages": totals.messages,
+            "messages_after_halt": totals.messages_after_halt,
+            "tokens": totals.tokens,
+            "tokens_after_halt": totals.tokens_after_halt,
+            "cost_usd": totals.cost_usd,
+            "cost_usd_after_halt": totals.cost_usd_after_halt,
+            "detectors": totals.detectors,
+            "lines_skipped": read.skipped,
+        },
+        "unreadable": [str(error) for error in broken],
+        "skipped": [str(error) for error in read.errors],
+        "conversations": [
+            conversation.model_dump(mode="json") | {"incident": conversation.incident} for conversation in conversations
+        ],
+    }
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=True)
+    sys.stdout.write("\n")
+
+
+def _print_text(
+    conversations: list[ConversationReport],
+    totals: ReplayReport,
+    read: ReadReport,
+    files: int,
+    show_all: bool,
+    incidents: int,
+) -> None:
+    from agentbreaker.report.terminal import conversation_table, print_incidents, print_summary, verdict_of
+
+    console = Console(highlight=False)
+    listed = conversations
+    if not show_all and len(conversations) > _SHOWN_QUIET:
+        listed = [conversation for conversation in conversations if verdict_of(conversation) != "quiet"]
+    if listed:
+        console.print(conversation_table(listed))
+    more = print_incidents(console, conversations, incidents)
+    if more and incidents:
+        console.print(Text(f"\n{more:,} more halts: --incidents {more + incidents} explains them all"))
+    console.print()
+    print_summary(console, totals, read, files)
+
+
+# ---------------------------------------------------------------------- explain
+
+
+@app.command()
+def explain(
+    code: Annotated[
+        str, typer.Argument(help="Code or name, such as AB201 or confirmation-ping-pong; none: list them.")
+    ] = "",
+) -> None:
+    """Print the manual page of a detector."""
+    console = Console(highlight=False)
+    if not code:
+        for known, detector in sorted(DETECTORS.items()):
+            console.print(Text(f"{known}  {detector.name:<24} {detector.title}"), soft_wrap=True)
+        return
+    for known, detector in DETECTORS.items():
+        if code.upper() == known or code.lower() == detector.name:
+            console.print(Text(inspect.cleandoc(detector.__doc__ or "")), soft_wrap=True)
+            return
+    raise ConfigError(f"no detector {code!r}; known are {', '.join(sorted(DETECTORS))}", field="code")
+
+
+# ---------------------------------------------------------------------- policy
+
+
+@policy_app.command("init")
+def policy_init(
+    path: Annotated[Path, typer.Argument(help="File to write; - for standard output.")] = Path("agentbreaker.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a policy file with every setting, its default and its unit."""
+    text = Policy().to_toml()
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{path}: exists already; --force overwrites it", source=str(path)) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}", source=str(path)) from None
+    sys.stdout.write(f"wrote {path}\n")
+
+
+@policy_app.command("check")
+def policy_check(path: Annotated[Path, typer.Argument(help="Policy file.")]) -> None:
+    """Check a policy file: unknown keys, wrong types, values out of reach."""
+    ladder = Policy(path).settings.ladder
+    rungs = ", ".join(f"{name} {value:g}" for name, value in ladder if value is not None)
+    sys.stdout.write(f"{path}: valid; ladder: {rungs or 'empty, nothing will ever be stopped'}\n")
+
+
+# ---------------------------------------------------------------------- demo
+
+
+@app.command()
+def demo(
+    bus: Annotated[bool, typer.Option("--bus", help="Use the built-in bus even if LangGraph is installed.")] = False,
+) -> None:
+    """Watch a real runaway being caught, beside a conversation that is left alone.  No key, no network."""
+    from agentbreaker import demo as show
+
+    console = Console(highlight=False)
+    langgraph = show.has_langgraph() and not bus
+    pause = 0.12 if console.is_terminal else 0.0
+    stage = "a compiled LangGraph" if langgraph else "the built-in bus"
+    console.print(Text(f"Two scripted agents on {stage}, guarded by the default policy. No key, no network.\n"))
+
+    def turn(name: str, text: str) -> None:
+        style = "cyan" if name == show.AGENTS[0] else "magenta"
+        line = Table.grid(padding=(0, 1))
+        line.add_column(width=10)
+        line.add_column()
+        line.add_row(Text(f"  {name}", style=style), Text(text))
+        console.print(line)
+        time.sleep(pause)
+
+    console.print(Text("1. At work: each message brings something new.", style="bold"))
+    fine = show.run_demo(show.work(), "import-plan", turn, use_langgraph=langgraph)
+    ending = "HALTED" if fine.incident else "not stopped, and finished by itself"
+    console.print(Text(f"  {fine.turns} messages, about {fine.tokens:,} tokens: {ending}.\n", style="green"))
+
+    console.print(Text("2. The same agents, who do not know when to stop.", style="bold"))
+    loop = show.run_demo(show.runaway(), "import-plan-2", turn, use_langgraph=langgraph)
+    if loop.incident is None:
+        _fail("the runaway of the demonstration was not caught; please report this", EXIT_FINDINGS)
+        return
+    console.print()
+    console.print(
+        Panel(
+            Text(loop.incident.to_text(width=min(console.width, 110) - 4)),
+            title="HALTED",
+            border_style="red",
+            expand=False,
+        )
+    )
+    console.print(Text(_until_morning(show.overnight(), show.MODEL, loop.tokens)))
+    if not langgraph:
+        console.print(
+            Text('\nWith LangGraph, the same runs on a compiled graph:  pip install "agentbreaker[langgraph]"')
+            if not bus
+            else Text("")
+        )
+    console.print(Text("\nNext:  agentbreaker replay YOUR-TRANSCRIPTS.jsonl   and   agentbreaker explain AB201"))
+
+
+def _until_morning(night: Any, model: str, stopped_at: int) -> str:
+    """Say what the runaway would have cost, with the assumptions."""
+    cost = f", ${night.cost_usd:,.0f} at the list price of {model}" if night.cost_usd is not None else ""
+    return (
+        f"\nLeft alone until morning ({night.hours:g} hours, {night.seconds_per_turn:g} s a turn, every turn re-sends "
+        f"the history up to {night.context_tokens:,} tokens):\n{night.turns:,} turns, about {night.tokens:,} "
+        f"tokens{cost}. Stopped at about {stopped_at:,} tokens."
+    )

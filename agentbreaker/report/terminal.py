@@ -1,0 +1,116 @@
+"""What a replay found, for the terminal.  Text of agents is escaped: it is never markup and never a control code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from agentbreaker.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
+
+    from agentbreaker.replay import ConversationReport, ReplayReport
+    from agentbreaker.transcripts import ReadReport
+
+__all__ = ["conversation_table", "print_incidents", "print_summary"]
+
+_STYLES = {"halted": "bold red", "warned": "yellow", "quiet": "green"}
+
+
+def verdict_of(conversation: ConversationReport) -> str:
+    """``halted``, ``warned`` or ``quiet``."""
+    if conversation.halted_at is not None:
+        return "halted"
+    return "warned" if conversation.warned_at is not None else "quiet"
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "-"
+
+
+def conversation_table(conversations: Iterable[ConversationReport]) -> Table:
+    """One line per conversation: the verdict, where it fell, and what came after."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("verdict")
+    table.add_column("conversation", overflow="fold")
+    table.add_column("at", justify="right")
+    table.add_column("of", justify="right")
+    table.add_column("laps", justify="right")
+    table.add_column("tokens", justify="right")
+    table.add_column("after halt", justify="right")
+    table.add_column("detector")
+    for conversation in conversations:
+        verdict = verdict_of(conversation)
+        at = conversation.halted_at if verdict == "halted" else conversation.warned_at
+        signals = (conversation.incident or {}).get("signals") or ()
+        laps = signals[0]["laps"] if signals else 0
+        table.add_row(
+            Text(verdict, style=_STYLES[verdict]),
+            Text(printable(conversation.conversation_id)),
+            "" if at is None else str(at),
+            str(conversation.messages),
+            str(laps) if laps else "",
+            f"{conversation.tokens:,}" if conversation.tokens else "-",
+            _share(conversation.tokens_after_halt, conversation.tokens) if verdict == "halted" else "",
+            conversation.detector or "",
+        )
+    return table
+
+
+def print_incidents(console: Console, conversations: Iterable[ConversationReport], most: int) -> int:
+    """Print the evidence of the first halts; return how many there were beyond `most`."""
+    shown = more = 0
+    for conversation in conversations:
+        if conversation.incident_text is None:
+            continue
+        if shown >= most:
+            more += 1
+            continue
+        shown += 1
+        console.print()
+        _print_lines(console, conversation.incident_text.splitlines())
+    return more
+
+
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    for number, line in enumerate(lines):
+        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
+
+
+def print_summary(console: Console, totals: ReplayReport, read: ReadReport, files: int) -> None:
+    """Print what was read and what the replay came to."""
+    for line in _summary(totals, read, files):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str]:
+    quiet = totals.conversations - totals.halted - totals.warned_only
+    yield (
+        f"{_count(totals.conversations, 'conversation')}: {totals.halted:,} halted, {totals.warned_only:,} warned, "
+        f"{quiet:,} quiet"
+    )
+    skipped = f", {_count(read.skipped, 'line')} skipped" if read.skipped else ""
+    yield f"read {_count(read.messages, 'message')} from {_count(files, 'file')}{skipped}"
+    if totals.tokens:
+        yield (
+            f"{totals.tokens:,} tokens recorded, {totals.tokens_after_halt:,} "
+            f"({_share(totals.tokens_after_halt, totals.tokens)}) of them after a halt"
+        )
+    if totals.cost_usd:
+        yield (
+            f"${totals.cost_usd:,.2f} recorded, ${totals.cost_usd_after_halt:,.2f} "
+            f"({_share(totals.cost_usd_after_halt, totals.cost_usd)}) of it after a halt"
+        )
+    if totals.halted:
+        by = ", ".join(f"{code} {number}" for code, number in sorted(totals.detectors.items()))
+        share = _share(totals.messages_after_halt, totals.messages)
+        yield f"{_count(totals.messages_after_halt, 'message')} ({share}) came after a halt; halted by {by}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
