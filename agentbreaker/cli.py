@@ -10,6 +10,7 @@ import inspect
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +21,6 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from agentbreaker import __version__
@@ -333,11 +333,10 @@ def demo(
 
     def turn(name: str, text: str) -> None:
         style = "cyan" if name == show.AGENTS[0] else "magenta"
-        line = Table.grid(padding=(0, 1))
-        line.add_column(width=10)
-        line.add_column()
-        line.add_row(Text(f"  {name}", style=style), Text(text))
-        console.print(line)
+        first, *rest = textwrap.wrap(text, max(20, console.width - 12))
+        console.print(Text.assemble((f"  {name:<9} ", style), first))
+        for line in rest:
+            console.print(Text(" " * 12 + line))
         time.sleep(pause)
 
     console.print(Text("1. At work: each message brings something new.", style="bold"))
