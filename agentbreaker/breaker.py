@@ -200,7 +200,7 @@ class Breaker:
                     self._places -= 1
                     self._timer = now
                     return _PROBE
-                since = min(since + lease, now)
+                since += lease
             if outside_input or now - since >= self._wait:
                 why = "new input from outside" if outside_input else f"the wait of {self._wait:g} s is over"
                 transition = self._move(State.HALF_OPEN, now, f"{why}: one lap is let through")

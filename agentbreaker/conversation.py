@@ -128,6 +128,10 @@ class Conversation:
         ids[key] = None
         return False
 
+    def knows(self, message_id: str) -> bool:
+        """Whether this id was met within the latest messages."""
+        return self._ids is not None and hash(message_id) in self._ids
+
     def keep(self, message: Message, info: float) -> None:
         """Keep the beginning of a message as possible evidence."""
         seen = self.seen

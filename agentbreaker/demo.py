@@ -6,7 +6,6 @@ installed, else on the built-in bus, and the guard has the default policy.  No k
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import logging
 import random
@@ -152,7 +151,11 @@ class Overnight:
 
 def has_langgraph() -> bool:
     """Whether the ``langgraph`` extra is installed."""
-    return importlib.util.find_spec("langgraph") is not None
+    try:
+        import langgraph.graph  # noqa: F401 - needed in a moment anyway
+    except ImportError:
+        return False
+    return True
 
 
 def run_demo(

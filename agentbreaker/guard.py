@@ -16,7 +16,7 @@ from agentbreaker.breaker import Admission, BreakerConfig
 from agentbreaker.clock import MonotonicClock
 from agentbreaker.errors import ConfigError, ConversationHalted, ConversationHaltedError
 from agentbreaker.incident import sentence_of
-from agentbreaker.judgement import Outcome, decide, judge_probe, refuse
+from agentbreaker.judgement import Outcome, Probe, cap_reached, decide, judge_probe, refuse
 from agentbreaker.novelty import Kind
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
@@ -122,21 +122,12 @@ class Guard:
             conversation = self._registry.open(conversation_id)
             if conversation is None:
                 return self._observe_overflow(message)
-        breaker = conversation.breaker
-        probing = False
-        if breaker.state is not State.CLOSED:
-            if breaker.state is State.DISABLED:
-                with conversation.lock:
-                    conversation.count(message, self._clock.now())
-                return ALLOW
-            admission, transition = breaker.admit(outside_input=message.role == "user")
-            self._publish(transition)
-            if admission is Admission.REFUSED:
-                with conversation.lock:
-                    conversation.count(message, self._clock.now())
-                    return refuse(conversation)
-            probing = admission is Admission.PROBE
-        generation = breaker.generation
+        generation = conversation.breaker.generation
+        probe = Probe.NONE
+        if conversation.breaker.state is not State.CLOSED:
+            decision, probe, generation = self._admit(conversation, message)
+            if decision is not None:
+                return decision
         text = analyse(message)
         message_id = message.message_id
         with conversation.lock:
@@ -168,16 +159,44 @@ class Guard:
                     else:
                         signals.append(signal)
             conversation.keep(message, seen.info)
-            if signals is None and not probing:
+            if signals is None and probe is Probe.NONE:
                 if conversation.rank:
                     conversation.calm_down()
                 return ALLOW
             verdict = fuse(signals or ())
-            if probing and not verdict.hard:
-                outcome = judge_probe(conversation, verdict, generation)
+            if probe is not Probe.NONE and not verdict.hard:
+                outcome = judge_probe(conversation, verdict, generation, probe)
             else:
                 outcome = decide(conversation, self.policy, verdict, generation, self.telemetry)
         return self._tell(conversation, outcome, verdict)
+
+    def _admit(self, conversation: Conversation, message: Message) -> tuple[Decision | None, Probe, int]:
+        """The breaker is not closed: refuse, or let the message through, perhaps as part of a probe.
+
+        Returns:
+            The decision if the message is not to be measured; its part in the probe; the generation to stamp it with.
+        """
+        breaker = conversation.breaker
+        state = breaker.state
+        if state is State.METRICS_ONLY:
+            return None, Probe.NONE, breaker.generation
+        with conversation.lock:
+            if message.message_id is not None and conversation.knows(message.message_id):
+                return breaker.standing or ALLOW, Probe.NONE, breaker.generation
+            if state is State.DISABLED:
+                conversation.count(message, self._clock.now())
+                return ALLOW, Probe.NONE, breaker.generation
+        if state is State.HALF_OPEN and message.kind in _UNJUDGED:
+            # Prompts and tool calls cannot be judged before the answer is there: they take no place in the lap.
+            return None, Probe.UNJUDGED, breaker.generation
+        admission, transition = breaker.admit(outside_input=message.role == "user")
+        self._publish(transition)
+        if admission is Admission.REFUSED:
+            with conversation.lock:
+                conversation.count(message, self._clock.now())
+                return refuse(conversation), Probe.NONE, breaker.generation
+        generation = breaker.generation if transition is None else transition.generation
+        return None, Probe.JUDGED if admission is Admission.PROBE else Probe.NONE, generation
 
     # ------------------------------------------------------------------ our own failures
 
@@ -196,7 +215,8 @@ class Guard:
             with conversation.lock:
                 if conversation.counted != id(message):
                     conversation.messages += 1
-                signal = self._cap_reached(
+                signal = cap_reached(
+                    self.policy.settings.budgets,
                     conversation.messages,
                     conversation.tokens,
                     conversation.cost_usd,
@@ -216,24 +236,12 @@ class Guard:
         generation = conversation.breaker.generation
         return decide(conversation, self.policy, verdict, generation, self.telemetry), verdict
 
-    def _cap_reached(self, messages: float, tokens: float, cost_usd: float, seconds: float) -> Signal | None:
-        budgets = self.policy.settings.budgets
-        for code, value, limit, unit in (
-            ("AB601", messages, budgets.max_messages, "messages"),
-            ("AB602", tokens, budgets.max_tokens, "tokens"),
-            ("AB603", cost_usd, budgets.max_cost_usd, "US dollars"),
-            ("AB604", seconds, budgets.max_seconds, "seconds"),
-        ):
-            if limit is not None and value > limit:
-                return Signal(code, 1.0, value, limit, unit, hard=True)
-        return None
-
     # ------------------------------------------------------------------ conversations
 
     def _observe_overflow(self, message: Message) -> Decision:
         """No room for another conversation: count it coarsely, so that the caps hold, and hold no opinion."""
         self.telemetry.emit_failure("state_full", OverflowError("max_conversations reached"))
-        signal = self._cap_reached(*self._registry.count_overflow(message))
+        signal = cap_reached(self.policy.settings.budgets, *self._registry.count_overflow(message))
         return ALLOW if signal is None else Decision(Action.HALT, signal.code, 1.0, sentence_of(signal))
 
     def forget(self, conversation_id: str) -> None:
@@ -309,7 +317,8 @@ class Guard:
                 conversation_id,
             )
         with conversation.lock:
-            signal = self._cap_reached(
+            signal = cap_reached(
+                self.policy.settings.budgets,
                 conversation.messages,
                 conversation.tokens + conversation.reserved_tokens + tokens,
                 conversation.cost_usd + conversation.reserved_usd + cost_usd,
@@ -390,4 +399,5 @@ class Guard:
             self.telemetry.emit_failure("observer_error", error)
 
 
+_UNJUDGED = ("tool_call", "system")
 _PASSING = (State.CLOSED, State.METRICS_ONLY, State.DISABLED)

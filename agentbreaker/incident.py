@@ -103,8 +103,7 @@ class Incident:
             self.sentence,
             f"  conversation {printable(self.conversation_id)}: {self.action} at message {self.halted_at},"
             f" the loop began at message {self.began_at}",
-            f"  spent {_money(self.tokens, self.cost_usd)}; in the loop {_money(self.loop_tokens, self.loop_cost_usd)}"
-            f"{_share(self.loop_tokens, self.tokens)}",
+            f"  {self._spending()}",
             "",
             "  Why",
         ]
@@ -121,33 +120,38 @@ class Incident:
         return "\n".join(line.rstrip() for line in lines)
 
     def _laps_side_by_side(self, width: int) -> list[str]:
+        """A column for each lap, a row for each agent; what an agent said in several turns of a lap is joined."""
         laps = self.laps[-_SHOWN_LAPS:]
         column = max(16, min(_COLUMN, width // max(1, len(laps)) - 2))
-        rows: list[list[list[str]]] = []
-        for number in range(max(len(lap) for lap in laps)):
-            rows.append([_cell(lap[number], column) if number < len(lap) else [] for lap in laps])
+        agents = dict.fromkeys(turn.sender for lap in laps for turn in lap)
         lines = ["  ".join(f"lap of #{lap[0].index}".ljust(column) for lap in laps)]
-        for row in rows:
+        for agent in agents:
+            row = [_cell(agent, [turn.text for turn in lap if turn.sender == agent], column) for lap in laps]
             for height in range(max(len(cell) for cell in row)):
                 lines.append("  ".join((cell[height] if height < len(cell) else "").ljust(column) for cell in row))
         return lines
 
+    def _spending(self) -> str:
+        if not self.tokens and not self.cost_usd:
+            return "tokens and cost are not on record"
+        spent = _money(self.tokens, self.cost_usd)
+        return f"spent {spent}; in the loop {_money(self.loop_tokens, self.loop_cost_usd)}" + (
+            f", {100 * self.loop_tokens / self.tokens:.0f} % of it" if self.tokens else ""
+        )
 
-def _cell(turn: Turn, column: int) -> list[str]:
-    name = printable(turn.sender, limit=column - 2)
-    text = textwrap.wrap(printable(turn.text), column - 2) or ["(nothing)"]
-    if len(text) > _LONGEST_CELL:
-        text = [*text[:_LONGEST_CELL], "..."]
-    return [f"{name}:", *("  " + line for line in text)]
+
+def _cell(agent: str, texts: list[str], column: int) -> list[str]:
+    if not texts:
+        return []
+    lines = textwrap.wrap(" / ".join(printable(" ".join(text.split())) for text in texts), column - 2) or ["(nothing)"]
+    if len(lines) > _LONGEST_CELL:
+        lines = [*lines[:_LONGEST_CELL], "..."]
+    return [f"{printable(agent, limit=column - 2)}:", *("  " + line for line in lines)]
 
 
 def _money(tokens: int, cost_usd: float) -> str:
     text = f"{tokens:,} tokens"
     return f"{text} (${cost_usd:,.4f})" if cost_usd else text
-
-
-def _share(part: int, whole: int) -> str:
-    return f", {100 * part / whole:.0f} % of it" if whole else ""
 
 
 def names_of(agents: Sequence[str]) -> str:
@@ -177,9 +181,11 @@ def sentence_of(signal: Signal) -> str:
 
 
 def split_laps(turns: Sequence[Turn]) -> list[list[Turn]]:
-    """Cut turns into laps: a new lap starts when the one who began the lap speaks again."""
+    """Cut turns into laps: a new lap starts when the one who began the lap speaks again.  Prompts are left out."""
     laps: list[list[Turn]] = []
     for turn in turns:
+        if turn.kind == "system":
+            continue
         if not laps or (turn.sender == laps[-1][0].sender and len({t.sender for t in laps[-1]}) > 1):
             laps.append([turn])
         else:

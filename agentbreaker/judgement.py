@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentbreaker.incident import Incident, sentence_of
 from agentbreaker.novelty import Kind
-from agentbreaker.verdict import ALLOW, Action, Decision, State, Transition
+from agentbreaker.verdict import ALLOW, Action, Decision, Signal, State, Transition
 
 if TYPE_CHECKING:
+    from agentbreaker.config import Budgets
     from agentbreaker.conversation import Conversation
     from agentbreaker.policy import Policy
     from agentbreaker.telemetry import Telemetry
     from agentbreaker.verdict import Verdict
 
-__all__ = ["Outcome", "decide", "judge_probe", "refuse"]
+__all__ = ["Outcome", "Probe", "cap_reached", "decide", "judge_probe", "refuse"]
 
 #: Longest lap that a half-open breaker lets through, in messages.
 _MOST_PROBES = 50
@@ -66,7 +68,8 @@ def decide(
             Action.ALLOW, signal.code, verdict.score, decision.reason, generation, shadow=True, would=action
         )
     else:
-        lap = max(2, min(_MOST_PROBES, len(signal.agents)))
+        # One more than the agents: the first message of a probe may be a tool call, which brings nothing yet.
+        lap = max(2, min(_MOST_PROBES, len(signal.agents))) + 1
         transition = breaker.trip(decision, generation=generation, lap=lap)
         if transition is None:
             # Another thread has tripped or moved the breaker meanwhile: its decision stands.
@@ -85,21 +88,43 @@ def decide(
     return Outcome(decision, transition, incident, announce=True)
 
 
-def judge_probe(conversation: Conversation, verdict: Verdict, generation: int) -> Outcome:
+class Probe(enum.Enum):
+    """The part of a message in the one lap that a half-open breaker lets through."""
+
+    NONE = enum.auto()
+    JUDGED = enum.auto()
+    UNJUDGED = enum.auto()
+
+
+def judge_probe(conversation: Conversation, verdict: Verdict, generation: int, probe: Probe) -> Outcome:
     """A message of the half-open breaker's one lap has been measured: close on something new, count it if not."""
     seen = conversation.seen
     breaker = conversation.breaker
     decision = Decision(Action.ALLOW, score=verdict.score, generation=generation, probe=True)
+    if probe is Probe.UNJUDGED:
+        return Outcome(decision)
     if seen.progress and not (seen.kind is Kind.OUTSIDE and seen.emptiness > _NOD):
         transition = breaker.judge(informative=True, generation=generation)
         if transition is not None:
             conversation.clear_evidence()
         return Outcome(decision, transition)
-    if seen.kind is Kind.TALK or seen.kind is Kind.RESULT:
-        transition = breaker.judge(informative=False, generation=generation)
-        if transition is not None:
-            return Outcome(breaker.standing or decision, transition)
+    transition = breaker.judge(informative=False, generation=generation)
+    if transition is not None:
+        return Outcome(breaker.standing or decision, transition)
     return Outcome(decision)
+
+
+def cap_reached(budgets: Budgets, messages: float, tokens: float, cost_usd: float, seconds: float) -> Signal | None:
+    """Compare totals with the counted caps, without any help of a detector."""
+    for code, value, limit, unit in (
+        ("AB601", messages, budgets.max_messages, "messages"),
+        ("AB602", tokens, budgets.max_tokens, "tokens"),
+        ("AB603", cost_usd, budgets.max_cost_usd, "US dollars"),
+        ("AB604", seconds, budgets.max_seconds, "seconds"),
+    ):
+        if limit is not None and value > limit:
+            return Signal(code, 1.0, value, limit, unit, hard=True)
+    return None
 
 
 def refuse(conversation: Conversation) -> Decision:

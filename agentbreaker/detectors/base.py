@@ -143,6 +143,19 @@ ROUND_EVIDENCE = {Round.STALE_FAILURE: 0.5, Round.NEAR_FAILURE: 0.75, Round.SAME
 ROUND_DRAIN = 2.0
 
 
+def talk_evidence(seen: Observation, weight: float, bonus: float) -> float:
+    """What one message of talk with positive emptiness adds.
+
+    Args:
+        seen: The message.
+        weight: Evidence of a message with nothing new.
+        bonus: Added in proportion to the share of acknowledging words; however polite, one message is at most one
+            message's worth of nothing.
+    """
+    amount = seen.emptiness + bonus * seen.acknowledging
+    return (amount if amount < 1.0 else 1.0) * weight
+
+
 def drain_talk(evidence: Evidence, seen: Observation) -> None:
     """What anything that is not talk does to the evidence of talk."""
     if seen.kind is Kind.RESULT:

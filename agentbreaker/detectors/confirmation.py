@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from agentbreaker.detectors.base import Evidence, drain_talk, report_floor
+from agentbreaker.detectors.base import Evidence, drain_talk, report_floor, talk_evidence
 from agentbreaker.novelty import Kind
 from agentbreaker.verdict import MAX_EVIDENCE
 
@@ -17,6 +17,8 @@ __all__ = ["ConfirmationPingPong"]
 
 #: Of the messages in the run, at least one in this many must acknowledge or repeat a fixed prompt.
 _ONE_IN = 3
+#: A message acknowledges if at least this share of its words does.
+_ACKNOWLEDGING_SHARE = 0.08
 
 
 class ConfirmationPingPong:
@@ -74,10 +76,8 @@ class ConfirmationPingPong:
             return None
         if evidence.value <= 0.0:
             self._confirming = 0
-        amount = emptiness + self._bonus * seen.acknowledging
-        # However polite, one message is at most one message's worth of nothing.
-        evidence.add((amount if amount < 1.0 else 1.0) * self._weight, seen)
-        if seen.acknowledging > 0.0 or seen.repeated:
+        evidence.add(talk_evidence(seen, self._weight, self._bonus), seen)
+        if seen.acknowledging >= _ACKNOWLEDGING_SHARE or seen.repeated:
             self._confirming += 1
         if evidence.value < self._floor or len(evidence.agents) < 2 or self._confirming * _ONE_IN < evidence.messages:
             return None

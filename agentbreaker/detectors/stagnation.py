@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from agentbreaker.detectors.base import Evidence, drain_talk, report_floor
+from agentbreaker.detectors.base import Evidence, drain_talk, report_floor, talk_evidence
 from agentbreaker.novelty import Kind
 from agentbreaker.verdict import MAX_EVIDENCE
 
@@ -41,25 +41,29 @@ class Stagnation:
         Padding with rare words that tell nothing (see AB602 and AB603).
 
     Options:
-        ``detectors.weight``, ``novelty.*``, ``ladder.*``.
+        ``detectors.weight``, ``detectors.acknowledgement``, ``novelty.*``, ``ladder.*``.
     """
 
     code: ClassVar[str] = "AB401"
     name: ClassVar[str] = "stagnation"
     title: ClassVar[str] = "Stagnation"
 
-    __slots__ = ("_evidence", "_floor", "_limit", "_weight")
+    __slots__ = ("_bonus", "_evidence", "_floor", "_limit", "_weight", "_with_tools")
 
     def __init__(self, settings: PolicySettings) -> None:
         self._weight = settings.detectors.weight
+        self._bonus = settings.detectors.acknowledgement
         self._limit = settings.ladder.halt or MAX_EVIDENCE
         self._floor = report_floor(settings)
         self._evidence = Evidence()
+        self._with_tools = False
 
     def observe(self, seen: Observation) -> Signal | None:
         """Add up emptiness; drain on progress."""
         evidence = self._evidence
         if seen.kind is not Kind.TALK:
+            if seen.kind is Kind.RESULT:
+                self._with_tools = True
             if evidence.value > 0.0:
                 drain_talk(evidence, seen)
             return None
@@ -68,9 +72,11 @@ class Stagnation:
             if evidence.value > 0.0:
                 evidence.drain(-emptiness * self._weight)
             return None
-        amount = emptiness * self._weight
+        if evidence.value <= 0.0:
+            self._with_tools = False
+        amount = talk_evidence(seen, self._weight, self._bonus)
         evidence.add(amount, seen)
-        if len(evidence.agents) < 2:
+        if self._with_tools and len(evidence.agents) < 2:
             # One agent thinking aloud between its tool calls: its rounds tell more than its thoughts.
             evidence.drain(amount * (1.0 - _MONOLOGUE_SHARE))
         if evidence.value < self._floor:
