@@ -55,7 +55,7 @@ class Bus:
 
         Args:
             first: The message to begin with.
-            max_messages: Stop after this many messages.
+            max_messages: Stop after this many messages, those to nobody included.
 
         Returns:
             The decision on the last message; not ``allowed`` if the conversation was halted.
@@ -68,6 +68,8 @@ class Bus:
         while queue and (max_messages is None or max_messages > 0):
             message = queue.popleft()
             decision, agent = self._admit(message)
+            if max_messages is not None:
+                max_messages -= 1
             if agent is None:
                 if not decision.allowed:
                     break
@@ -78,8 +80,6 @@ class Bus:
                     reply.close()
                 raise TypeError(f"agent {message.recipient!r} is asynchronous; use Bus.arun")
             queue.extend(_listed(reply))
-            if max_messages is not None:
-                max_messages -= 1
         return decision
 
     async def arun(self, first: Message, *, max_messages: int | None = None) -> Decision:
@@ -89,6 +89,8 @@ class Bus:
         while queue and (max_messages is None or max_messages > 0):
             message = queue.popleft()
             decision, agent = self._admit(message)
+            if max_messages is not None:
+                max_messages -= 1
             if agent is None:
                 if not decision.allowed:
                     break
@@ -97,8 +99,6 @@ class Bus:
             if inspect.isawaitable(reply):
                 reply = await reply
             queue.extend(_listed(reply))
-            if max_messages is not None:
-                max_messages -= 1
         return decision
 
     def _admit(self, message: Message) -> tuple[Decision, Agent | None]:

@@ -1,12 +1,14 @@
 """The command line: ``agentbreaker demo | replay | explain | policy``.
 
-Exit codes: 0 success, 1 findings that ``--fail-on`` asked for, 2 usage or configuration, 3 unreadable input.
+Exit codes: 0 success, 1 findings that ``--fail-on`` asked for, 2 usage or configuration, 3 unreadable input, and 141
+where the reader of the output has gone, as in ``| head``.
 """
 
 from __future__ import annotations
 
 import enum
 import inspect
+import io
 import json
 import os
 import sys
@@ -30,11 +32,21 @@ from agentbreaker.message import Message
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.replay import ConversationReport, ReplayReport, replay
+from agentbreaker.report.terminal import (
+    conversation_table,
+    count_of,
+    fold,
+    print_incidents,
+    print_summary,
+    verdict_of,
+)
 from agentbreaker.transcripts import ReadReport, expand_paths, read_transcript
 
 __all__ = ["app", "main"]
 
 EXIT_FINDINGS, EXIT_USAGE, EXIT_UNREADABLE = 1, 2, 3
+#: What a shell reports of a program that SIGPIPE ended: neither a finding nor a clean result.
+EXIT_READER_GONE = 141
 _SHOWN_ERRORS = 5
 _SHOWN_QUIET = 20
 
@@ -66,17 +78,38 @@ class FailOn(enum.StrEnum):
 
 def main() -> None:
     """Run the command line; our own errors become one line on standard error and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as stop:
+        if not _reader_has_gone(stop):
+            raise
+        # What is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_READER_GONE) from None
+
+
+def _run() -> None:
     try:
         app()
-    except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
     except TranscriptError as error:
         _fail(str(error), EXIT_UNREADABLE)
     except AgentBreakerError as error:
         _fail(str(error), EXIT_USAGE)
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `| head`: not an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _reader_has_gone(stop: BaseException | None) -> bool:
+    """Whether a broken pipe is behind this; typer and rich both turn one into an exit with 1, which means findings."""
+    while stop is not None:
+        if isinstance(stop, BrokenPipeError):
+            return True
+        stop = stop.__context__
+    return False
 
 
 def _fail(reason: str, code: int) -> None:
@@ -135,7 +168,7 @@ def replay_command(
         for conversation in replay(messages, rules, report=totals):
             found = found or _matches(conversation, fail_on)
             if output_format is OutputFormat.JSONL:
-                sys.stdout.write(conversation.model_dump_json() + "\n")
+                sys.stdout.write(_line(conversation) + "\n")
             else:
                 kept.append(conversation)
     if output_format is OutputFormat.JSON:
@@ -147,6 +180,11 @@ def replay_command(
         raise SystemExit(EXIT_UNREADABLE)
     if found:
         raise SystemExit(EXIT_FINDINGS)
+
+
+def _line(conversation: ConversationReport) -> str:
+    """One line of ``--output-format jsonl``, in ASCII: an id may hold half an emoji, or turn the reading direction."""
+    return json.dumps(conversation.model_dump(mode="json"), separators=(",", ":"))
 
 
 def _matches(conversation: ConversationReport, fail_on: FailOn) -> bool:
@@ -196,14 +234,16 @@ def _read(
 
 
 def _report_unreadable(console: Console, read: ReadReport, broken: list[TranscriptError]) -> None:
-    """Name what could not be read, on standard error."""
+    """Name what could not be read, on standard error: the first lines, and every file that broke off."""
+    named = read.errors[:_SHOWN_ERRORS]
+    if read.truncated:
+        named += [error for error in read.errors[_SHOWN_ERRORS:] if "gzip" in error.reason]
     listed = {str(error) for error in broken}
-    lines = [str(error) for error in read.errors[:_SHOWN_ERRORS] if str(error) not in listed]
-    for line in [*lines, *map(str, broken)]:
+    for line in [*(str(error) for error in named if str(error) not in listed), *map(str, broken)]:
         console.print(Text(f"agentbreaker: {printable(line, limit=2000)}"), soft_wrap=True)
-    more = read.skipped - len(lines)
-    if more > 0 and lines:
-        console.print(Text(f"agentbreaker: {more:,} more lines were skipped"))
+    more = read.skipped + read.truncated - len(named)
+    if more > 0:
+        console.print(Text(f"agentbreaker: {count_of(more, 'more line')} skipped"), soft_wrap=True)
 
 
 def _print_json(
@@ -247,18 +287,21 @@ def _print_text(
     show_all: bool,
     incidents: int,
 ) -> None:
-    from agentbreaker.report.terminal import conversation_table, print_incidents, print_summary, verdict_of
-
     console = Console(highlight=False)
     listed = conversations
     if not show_all and len(conversations) > _SHOWN_QUIET:
         listed = [conversation for conversation in conversations if verdict_of(conversation) != "quiet"]
     if listed:
         console.print(conversation_table(listed))
+    hidden = len(conversations) - len(listed)
+    if hidden:
+        console.print(Text(f"{count_of(hidden, 'quiet conversation')} not listed; --all lists everything"))
     more = print_incidents(console, conversations, incidents)
     if more and incidents:
-        console.print(Text(f"\n{more:,} more halts: --incidents {more + incidents} explains them all"))
-    console.print()
+        them = "it too" if more == 1 else "them all"
+        console.print(Text(f"\n{count_of(more, 'more halt')}: --incidents {more + incidents} explains {them}"))
+    if conversations:
+        console.print()
     print_summary(console, totals, read, files)
 
 
@@ -304,7 +347,7 @@ def policy_init(
         raise ConfigError(f"{path}: exists already; --force overwrites it", source=str(path)) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}", source=str(path)) from None
-    sys.stdout.write(f"wrote {path}\n")
+    sys.stdout.write(f"wrote {printable(str(path))}\n")
 
 
 @policy_app.command("check")
@@ -312,7 +355,7 @@ def policy_check(path: Annotated[Path, typer.Argument(help="Policy file.")]) -> 
     """Check a policy file: unknown keys, wrong types, values out of reach."""
     ladder = Policy(path).settings.ladder
     rungs = ", ".join(f"{name} {value:g}" for name, value in ladder if value is not None)
-    sys.stdout.write(f"{path}: valid; ladder: {rungs or 'empty, nothing will ever be stopped'}\n")
+    sys.stdout.write(f"{printable(str(path))}: valid; ladder: {rungs or 'empty, nothing will ever be stopped'}\n")
 
 
 # ---------------------------------------------------------------------- demo
@@ -322,14 +365,15 @@ def policy_check(path: Annotated[Path, typer.Argument(help="Policy file.")]) -> 
 def demo(
     bus: Annotated[bool, typer.Option("--bus", help="Use the built-in bus even if LangGraph is installed.")] = False,
 ) -> None:
-    """Watch a real runaway being caught, beside a conversation that is left alone.  No key, no network."""
+    """Watch a real runaway being caught, beside a conversation that is left alone. No key, no network."""
     from agentbreaker import demo as show
 
     console = Console(highlight=False)
     langgraph = show.has_langgraph() and not bus
     pause = 0.12 if console.is_terminal else 0.0
     stage = "a compiled LangGraph" if langgraph else "the built-in bus"
-    console.print(Text(f"Two scripted agents on {stage}, guarded by the default policy. No key, no network.\n"))
+    console.print(Text(f"Two scripted agents on {stage}, guarded by the default policy."))
+    console.print(Text("No key, no network.\n"))
 
     def turn(name: str, text: str) -> None:
         style = "cyan" if name == show.AGENTS[0] else "magenta"
@@ -350,29 +394,26 @@ def demo(
         _fail("the runaway of the demonstration was not caught; please report this", EXIT_FINDINGS)
         return
     console.print()
-    console.print(
-        Panel(
-            Text(loop.incident.to_text(width=min(console.width, 110) - 4)),
-            title="HALTED",
-            border_style="red",
-            expand=False,
-        )
-    )
-    console.print(Text(_until_morning(show.overnight(), show.MODEL, loop.tokens)))
-    if not langgraph:
-        console.print(
-            Text('\nWith LangGraph, the same runs on a compiled graph:  pip install "agentbreaker[langgraph]"')
-            if not bus
-            else Text("")
-        )
-    console.print(Text("\nNext:  agentbreaker replay YOUR-TRANSCRIPTS.jsonl   and   agentbreaker explain AB201"))
+    width = min(console.width, 110) - 4
+    evidence = "\n".join(fold(loop.incident.to_text(width=width).splitlines(), width))
+    console.print(Panel(Text(evidence), title="HALTED", border_style="red", expand=False))
+    console.print()
+    for line in _until_morning(show.overnight(), show.MODEL, loop.tokens):
+        console.print(Text(line))
+    if not show.has_langgraph():
+        console.print(Text("\nThe same on a compiled LangGraph, after:"))
+        console.print(Text('  pip install "agentbreaker[langgraph]"'))
+    console.print(Text("\nNext:"))
+    console.print(Text("  agentbreaker replay YOUR-TRANSCRIPTS.jsonl"))
+    console.print(Text("  agentbreaker explain AB201"))
 
 
-def _until_morning(night: Any, model: str, stopped_at: int) -> str:
+def _until_morning(night: Any, model: str, stopped_at: int) -> Iterator[str]:
     """Say what the runaway would have cost, with the assumptions."""
     cost = f", ${night.cost_usd:,.0f} at the list price of {model}" if night.cost_usd is not None else ""
-    return (
-        f"\nLeft alone until morning ({night.hours:g} hours, {night.seconds_per_turn:g} s a turn, every turn re-sends "
-        f"the history up to {night.context_tokens:,} tokens):\n{night.turns:,} turns, about {night.tokens:,} "
-        f"tokens{cost}. Stopped at about {stopped_at:,} tokens."
+    yield f"Left alone until morning: {night.turns:,} turns, about {night.tokens:,} tokens{cost}."
+    yield (
+        f"({night.hours:g} hours, {night.seconds_per_turn:g} s a turn, every turn re-sends the history up to "
+        f"{night.context_tokens:,} tokens.)"
     )
+    yield f"Stopped at about {stopped_at:,} tokens."

@@ -97,8 +97,6 @@ class Guard:
         )
         self._conversations = self._registry.known
 
-    # ------------------------------------------------------------------ the hot path
-
     def observe(self, message: Message) -> Decision:
         """Measure one message at the moment of its delivery and say what to do about it.
 
@@ -198,8 +196,6 @@ class Guard:
         generation = breaker.generation if transition is None else transition.generation
         return None, Probe.JUDGED if admission is Admission.PROBE else Probe.NONE, generation
 
-    # ------------------------------------------------------------------ our own failures
-
     def _detector_failed(self, conversation: Conversation, code: str, error: Exception) -> None:
         dropped = conversation.detector_failed(code)
         self.telemetry.emit_failure("detector_quarantined" if dropped else "detector_error", error)
@@ -236,8 +232,6 @@ class Guard:
         generation = conversation.breaker.generation
         return decide(conversation, self.policy, verdict, generation, self.telemetry), verdict
 
-    # ------------------------------------------------------------------ conversations
-
     def _observe_overflow(self, message: Message) -> Decision:
         """No room for another conversation: count it coarsely, so that the caps hold, and hold no opinion."""
         self.telemetry.emit_failure("state_full", OverflowError("max_conversations reached"))
@@ -251,8 +245,6 @@ class Guard:
     def conversations(self) -> list[str]:
         """Ids of the conversations that are being watched."""
         return [conversation.conversation_id for conversation in self._registry.all()]
-
-    # ------------------------------------------------------------------ asking
 
     def check(self, conversation_id: str) -> None:
         """Raise while the breaker of this conversation is open; call it before every paid step.
@@ -331,8 +323,6 @@ class Guard:
             outcome, verdict = self._trip_on_cap(conversation, signal)
         raise self._halted(self._tell(conversation, outcome, verdict), conversation_id)
 
-    # ------------------------------------------------------------------ by hand
-
     def force_open(self, conversation_id: str, reason: str, *, by: str | None = None) -> None:
         """Open the breaker until a person resets it.
 
@@ -373,8 +363,6 @@ class Guard:
         if conversation is None:
             raise ConfigError("too many conversations are being watched to take on another one")
         return conversation
-
-    # ------------------------------------------------------------------ telling others, outside every lock
 
     def _publish(self, transition: Transition | None) -> None:
         if transition is None:

@@ -51,10 +51,12 @@ _ACKNOWLEDGING_WORDS = (
     "absolutely acknowledge acknowledged acknowledging agree agreed agreement anything apologies apologize appreciate "
     "appreciated appreciation assist assistance awesome bravo bye certainly cheers collaboration confirm confirmation "
     "confirmed confirming confirms congratulations correct definitely excellent fantastic farewell feel free glad "
-    "good goodbye great happy hear help hesitate indeed job kudos let looking forward nice noted ok okay perfect "
-    "please pleasure question questions right sorry sounds sure team teamwork thank thanks thx understood welcome "
+    "good goodbye great happy help hesitate indeed kudos nice noted ok okay perfect "
+    "pleasure right sorry sounds sure team teamwork thank thanks thx understood welcome "
     "wonderful work yeah yep yes"
 )
+#: Polite, or about the conversation itself: they tell nothing, but acknowledge nothing either.
+_POLITE_WORDS = "forward hear job let looking please question questions"
 #: Two-character words that acknowledge, thank or say goodbye in Chinese.
 _ACKNOWLEDGING_CJK = (
     "谢谢 感谢 多谢 好的 收到 确认 同意 赞同 明白 了解 知道 清楚 没有 问题 没问 非常 合作 辛苦 "
@@ -135,6 +137,7 @@ def _fixed_weights() -> dict[bytes, int]:
     fixed.update(dict.fromkeys(very_common.encode().split(), _VERY_COMMON))
     fixed.update(dict.fromkeys(_ACKNOWLEDGING_WORDS.encode().split(), ACKNOWLEDGING))
     fixed.update(dict.fromkeys(_ACKNOWLEDGING_CJK.encode().split(), ACKNOWLEDGING))
+    fixed.update(dict.fromkeys(_POLITE_WORDS.encode().split(), 0))
     fixed.update(dict.fromkeys(_FUNCTION_WORDS.encode().split(), 0))
     return fixed
 

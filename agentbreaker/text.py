@@ -113,7 +113,7 @@ def looks_like_failure(text: Text) -> bool:
     """Whether a tool's result says that nothing was found or that the call failed; empty text counts."""
     raw = text.raw
     stripped = raw.strip()
-    return len(stripped) <= 2 or _FAILURE.search(stripped, 0, _FAILURE_WINDOW) is not None
+    return not any(map(str.isalnum, stripped[:_FAILURE_WINDOW])) or _FAILURE.search(stripped, 0, _FAILURE_WINDOW) is not None
 
 
 def _tool_text(message: Message, content: str) -> str:

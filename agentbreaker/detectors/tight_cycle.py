@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from agentbreaker.detectors.base import Evidence, drain_talk, report_floor
+from agentbreaker.detectors.base import Evidence, drain_talk, report_floor, talk_evidence
 from agentbreaker.novelty import Kind, Round
 from agentbreaker.verdict import MAX_EVIDENCE
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from agentbreaker.verdict import Signal
 
 __all__ = ["TightCycle"]
+
+#: Laps of the same cycle before the detector speaks: one return is a reply, two are a pattern.
+_LAPS = 2
 
 
 class TightCycle:
@@ -27,7 +30,7 @@ class TightCycle:
         Every lap sends the whole history again, so the cost of a ring grows with the square of its laps.
 
     Example:
-        ``a -> b -> c -> a`` with "noted, over to you" in other words each time: evidence after each closed lap.
+        ``a -> b -> c -> a`` with "taken over, passed on to you" in other words each time.
 
     What resets it:
         A lap that brings something new, a tool result that was not there before, a turn of the user, other agents.
@@ -47,54 +50,46 @@ class TightCycle:
     name: ClassVar[str] = "tight-cycle"
     title: ClassVar[str] = "Tight cycle"
 
-    __slots__ = ("_cycle", "_evidence", "_floor", "_laps", "_limit", "_open", "_weight", "_worked")
+    __slots__ = ("_bonus", "_cycle", "_evidence", "_floor", "_laps", "_limit", "_weight")
 
     def __init__(self, settings: PolicySettings) -> None:
         self._weight = settings.detectors.weight
+        self._bonus = settings.detectors.acknowledgement
         self._limit = settings.ladder.halt or MAX_EVIDENCE
         self._floor = report_floor(settings)
         self._evidence = Evidence()
         self._cycle: frozenset[str] = frozenset()
+        # Laps of this cycle that closed since the evidence began.
         self._laps = 0
-        # Evidence of the lap that is not closed yet.
-        self._open = 0.0
-        self._worked = False
 
     def observe(self, seen: Observation) -> Signal | None:
-        """Add up the lap; when it closes, count it."""
-        if seen.kind is Kind.TALK:
-            self._open += seen.emptiness
-        else:
-            drain_talk(self._evidence, seen)
-            if seen.kind is Kind.OUTSIDE or Round.NONE < seen.round < Round.STALE_FAILURE:
-                # A lap with tool work in it is empty only if the tool's answer was.
-                self._worked = True
-        if seen.cycle is None:
-            return None
-        gained, worked = self._open, self._worked
-        # The message that closes a lap is the first of the next one.
-        self._open = seen.emptiness if seen.kind is Kind.TALK else 0.0
-        self._worked = False
-        if worked:
-            return None
-        gained -= self._open
+        """Add up talk that brings nothing, count the laps, and speak when the same cycle has closed twice."""
         evidence = self._evidence
-        cycle = frozenset(seen.cycle)
-        if cycle != self._cycle:
-            evidence.clear()
-            self._laps = 0
-            self._cycle = cycle
-        if gained <= 0.0:
-            evidence.drain(-gained * self._weight)
-            if evidence.value <= 0.0:
-                self._laps = 0
+        if seen.kind is Kind.TALK:
+            emptiness = seen.emptiness
+            if emptiness > 0.0:
+                evidence.add(talk_evidence(seen, self._weight, self._bonus), seen)
+            elif evidence.value > 0.0:
+                evidence.drain(-emptiness * self._weight)
+        elif seen.round is not Round.NONE:
+            # A lap with tool work in it is judged by its rounds (AB301, AB302).
+            self.reset()
             return None
-        evidence.add(gained * self._weight, seen)
-        self._laps += 1
-        if evidence.value < self._floor:
+        elif evidence.value > 0.0:
+            drain_talk(evidence, seen)
+        if evidence.value <= 0.0:
+            self._laps = 0
+        cycle = seen.cycle
+        if cycle is not None:
+            members = frozenset(cycle)
+            if members != self._cycle:
+                self._cycle = members
+                self._laps = 0
+            self._laps += 1
+        if self._laps < _LAPS or evidence.value < self._floor:
             return None
         signal = evidence.signal(self.code, seen, self._limit, "messages with nothing new", laps=self._laps)
-        signal.agents = seen.cycle
+        signal.agents = tuple(agent for agent in signal.agents if agent in self._cycle)
         return signal
 
     def reset(self) -> None:
@@ -102,5 +97,3 @@ class TightCycle:
         self._evidence.clear()
         self._cycle = frozenset()
         self._laps = 0
-        self._open = 0.0
-        self._worked = False

@@ -358,9 +358,8 @@ class Edges:
         elif sender.calls:
             root.silent += 1
         if not messages and not tools and (to or sender.usage is not None):
-            # Silent hops are how supervisors work; but many in a row that were paid for and changed nothing are talk.
-            idle = sender.calls and root.silent > _SILENT_HOPS
-            kind: Kind = "message" if idle else "handoff" if to else "system"
+            # Silent hops are how supervisors work, but not many in a row that are paid for and change nothing.
+            kind: Kind = "message" if sender.calls and root.silent > _SILENT_HOPS else "handoff" if to else "system"
             messages.append(message(root, sender.actor, to, "", str(sender.run_id), kind=kind))
         if messages:
             carrier = next((m for m in reversed(messages) if m.kind == "message"), messages[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from agentbreaker.replay import ConversationReport, ReplayReport
     from agentbreaker.transcripts import ReadReport
 
-__all__ = ["conversation_table", "print_incidents", "print_summary"]
+__all__ = ["conversation_table", "count_of", "fold", "print_incidents", "print_summary", "verdict_of"]
 
 _STYLES = {"halted": "bold red", "warned": "yellow", "quiet": "green"}
 
@@ -30,7 +31,10 @@ def verdict_of(conversation: ConversationReport) -> str:
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.0f} %" if whole else "-"
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    return "<1 %" if 0 < percent < 0.5 else f"{percent:.0f} %"
 
 
 def conversation_table(conversations: Iterable[ConversationReport]) -> Table:
@@ -82,6 +86,13 @@ def _print_lines(console: Console, lines: Iterable[str]) -> None:
         console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
 
 
+def fold(lines: Iterable[str], width: int) -> Iterator[str]:
+    """Yield the lines, those that are longer than `width` folded under their own indentation."""
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        yield from textwrap.wrap(line, width, subsequent_indent=indent) if len(line) > width else [line]
+
+
 def print_summary(console: Console, totals: ReplayReport, read: ReadReport, files: int) -> None:
     """Print what was read and what the replay came to."""
     for line in _summary(totals, read, files):
@@ -91,11 +102,11 @@ def print_summary(console: Console, totals: ReplayReport, read: ReadReport, file
 def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str]:
     quiet = totals.conversations - totals.halted - totals.warned_only
     yield (
-        f"{_count(totals.conversations, 'conversation')}: {totals.halted:,} halted, {totals.warned_only:,} warned, "
+        f"{count_of(totals.conversations, 'conversation')}: {totals.halted:,} halted, {totals.warned_only:,} warned, "
         f"{quiet:,} quiet"
     )
-    skipped = f", {_count(read.skipped, 'line')} skipped" if read.skipped else ""
-    yield f"read {_count(read.messages, 'message')} from {_count(files, 'file')}{skipped}"
+    skipped = f", {count_of(read.skipped, 'line')} skipped" if read.skipped else ""
+    yield f"read {count_of(read.messages, 'message')} from {count_of(files, 'file')}{skipped}"
     if totals.tokens:
         yield (
             f"{totals.tokens:,} tokens recorded, {totals.tokens_after_halt:,} "
@@ -109,8 +120,9 @@ def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str
     if totals.halted:
         by = ", ".join(f"{code} {number}" for code, number in sorted(totals.detectors.items()))
         share = _share(totals.messages_after_halt, totals.messages)
-        yield f"{_count(totals.messages_after_halt, 'message')} ({share}) came after a halt; halted by {by}"
+        yield f"{count_of(totals.messages_after_halt, 'message')} ({share}) came after a halt; halted by {by}"
 
 
-def _count(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
+    """``1 line``, ``2,000 lines``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
