@@ -267,6 +267,7 @@ def _print_json(
             "cost_usd": totals.cost_usd,
             "cost_usd_after_halt": totals.cost_usd_after_halt,
             "detectors": totals.detectors,
+            "forgotten": totals.forgotten,
             "lines_skipped": read.skipped,
         },
         "unreadable": [str(error) for error in broken],
@@ -369,7 +370,7 @@ def demo(
     from agentbreaker import demo as show
 
     console = Console(highlight=False)
-    langgraph = show.has_langgraph() and not bus
+    langgraph = not bus and show.has_langgraph()
     pause = 0.12 if console.is_terminal else 0.0
     stage = "a compiled LangGraph" if langgraph else "the built-in bus"
     console.print(Text(f"Two scripted agents on {stage}, guarded by the default policy."))
@@ -400,7 +401,7 @@ def demo(
     console.print()
     for line in _until_morning(show.overnight(), show.MODEL, loop.tokens):
         console.print(Text(line))
-    if not show.has_langgraph():
+    if not langgraph and not bus:
         console.print(Text("\nThe same on a compiled LangGraph, after:"))
         console.print(Text('  pip install "agentbreaker[langgraph]"'))
     console.print(Text("\nNext:"))

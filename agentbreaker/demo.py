@@ -7,7 +7,6 @@ installed, else on the built-in bus, and the guard has the default policy.  No k
 from __future__ import annotations
 
 import itertools
-import logging
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -109,11 +108,17 @@ def thanks(seed: int = 7) -> Iterator[str]:
     """What the agents say when the work is done: never twice the same, and never anything new; without end."""
     chance = random.Random(seed)  # noqa: S311 - wording, not security
     said: set[str] = set()
+    closings = 1
     while True:
-        text = f"{chance.choice(_OPENINGS)}, {chance.choice(_MIDDLES)}. {chance.choice(_CLOSINGS)}"
+        text = f"{chance.choice(_OPENINGS)}, {chance.choice(_MIDDLES)}."
+        text += "".join(f" {chance.choice(_CLOSINGS)}" for _ in range(closings))
         if text not in said:
             said.add(text)
             yield text
+        if len(said) == len(_OPENINGS) * len(_MIDDLES) * len(_CLOSINGS) ** closings:
+            # Everything of this length has been said.
+            said.clear()
+            closings += 1
 
 
 @dataclass(slots=True)
@@ -121,7 +126,7 @@ class Outcome:
     """How one of the two conversations went.
 
     Attributes:
-        turns: Messages of the agents that were delivered.
+        turns: Messages that the agents spoke, the one on which the guard halted included.
         tokens: What they cost, counted as characters / 4 of everything that each call re-sends.
         incident: The evidence, if the conversation was halted.
     """
@@ -166,7 +171,7 @@ def run_demo(
     Args:
         lines: What they say.
         conversation_id: Name of the conversation.
-        on_turn: Called with speaker and text of every message that was delivered.
+        on_turn: Called with speaker and text of every message that an agent spoke.
         use_langgraph: Run on a compiled LangGraph; else on the built-in bus.
     """
     return (_on_langgraph if use_langgraph else _on_bus)(lines, conversation_id, on_turn)
@@ -178,9 +183,8 @@ def _tokens(text: str) -> int:
 
 def _on_bus(lines: Iterator[str], conversation_id: str, on_turn: Callable[[str, str], object]) -> Outcome:
     guard = Guard()
-    spent = _tokens(_REQUEST)
-    history = spent
-    turns = 0
+    spent = turns = 0
+    history = _tokens(_REQUEST)
 
     def agent(message: Message) -> Message | None:
         nonlocal spent, history, turns
@@ -248,22 +252,12 @@ def _on_langgraph(lines: Iterator[str], conversation_id: str, on_turn: Callable[
     graph = builder.compile(checkpointer=InMemorySaver()).with_config(callbacks=[breaker])
     config: Any = {"configurable": {"thread_id": conversation_id}}
     turns = 0
-    # langchain-core logs every deliberate stop as a warning; the demonstration tells it better.
-    log = logging.getLogger("langchain_core.callbacks.manager")
-    log.addFilter(_not_ours)
-    try:
-        for update in graph.stream({"messages": [HumanMessage(_REQUEST)]}, config, stream_mode="updates"):
-            for name, change in update.items():
-                for message in change.get("messages", []) if isinstance(change, dict) else []:
-                    turns += 1
-                    on_turn(name, message.content)
-    finally:
-        log.removeFilter(_not_ours)
+    for update in graph.stream({"messages": [HumanMessage(_REQUEST)]}, config, stream_mode="updates"):
+        for name, change in update.items():
+            for message in change.get("messages", []) if isinstance(change, dict) else []:
+                turns += 1
+                on_turn(name, message.content)
     return Outcome(turns, sum(spent), breaker.guard.incident(conversation_id))
-
-
-def _not_ours(record: logging.LogRecord) -> bool:
-    return "stopped on purpose by agentbreaker" not in record.getMessage()
 
 
 def overnight(

@@ -111,9 +111,8 @@ def volatile_codes(text: Text) -> set[int]:
 
 def looks_like_failure(text: Text) -> bool:
     """Whether a tool's result says that nothing was found or that the call failed; empty text counts."""
-    raw = text.raw
-    stripped = raw.strip()
-    return not any(map(str.isalnum, stripped[:_FAILURE_WINDOW])) or _FAILURE.search(stripped, 0, _FAILURE_WINDOW) is not None
+    head = text.raw.strip()[:_FAILURE_WINDOW]
+    return not any(map(str.isalnum, head)) or _FAILURE.search(head) is not None
 
 
 def _tool_text(message: Message, content: str) -> str:

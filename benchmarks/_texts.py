@@ -29,6 +29,7 @@ _TOPIC_WORDS = 700
 #: In content words: a figure, a name and an identifier each once in so many.
 _FIGURES, _NAMES, _IDENTIFIERS = 14, 16, 30
 _SYLLABLES = "ka lo mi ren tas ver dun ost bel gra nim por sel thu wex yor zan cor fi hul".split()
+_SENTENCE_ENDS = (".", ".", ".\n", ".\n\n", ":\n-")
 _UNITS = ("", " ms", " %", " rows", " files", " EUR")
 _START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 _AGENTS = ("planner", "coder", "reviewer", "tester", "researcher", "writer")
@@ -81,9 +82,11 @@ class _Words:
                 word = word.capitalize()
             start = die > 0.93
             if start:
-                word += "."
+                word += rng.choice(_SENTENCE_ENDS)
             elif die > 0.88:
                 word += ","
+            elif die > 0.86:
+                word = f'"{word}"'
             words.append(word)
             length += len(word) + 1
             if length > characters:

@@ -55,6 +55,7 @@ _Hook = TypeVar("_Hook", bound=Callable[..., None])
 #: Stops of one node that its own code may swallow before it gets one that ``except Exception`` lets through: enough
 #: for retries and fallbacks to run out, and an end to a loop that catches everything.
 _MAX_SWALLOWED = 32
+_ON_PURPOSE = "stopped on purpose by agentbreaker"
 
 
 class _Stopped(GraphInterrupt):
@@ -65,7 +66,16 @@ class _Stopped(GraphInterrupt):
         self.reason = reason
 
     def __repr__(self) -> str:
-        return f"stopped on purpose by agentbreaker: {self.reason}"
+        return f"{_ON_PURPOSE}: {self.reason}"
+
+
+def _is_no_fault(record: logging.LogRecord) -> bool:
+    """Whether LangChain's warning about a raising handler is about something else than our deliberate stop."""
+    return not (isinstance(record.args, tuple) and any(_ON_PURPOSE in str(part) for part in record.args))
+
+
+# LangChain announces whatever a handler raises as "Error in ... callback"; a stop is told by our own events instead.
+logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_no_fault)
 
 
 def _contained(hook: _Hook) -> _Hook:

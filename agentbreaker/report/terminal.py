@@ -117,6 +117,11 @@ def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str
             f"${totals.cost_usd:,.2f} recorded, ${totals.cost_usd_after_halt:,.2f} "
             f"({_share(totals.cost_usd_after_halt, totals.cost_usd)}) of it after a halt"
         )
+    if totals.forgotten:
+        yield (
+            f"{count_of(totals.forgotten, 'conversation')} forgotten in between for want of room, so a loop may have "
+            f"been missed: raise conversations.max_conversations"
+        )
     if totals.halted:
         by = ", ".join(f"{code} {number}" for code, number in sorted(totals.detectors.items()))
         share = _share(totals.messages_after_halt, totals.messages)
