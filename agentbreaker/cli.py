@@ -32,14 +32,7 @@ from agentbreaker.message import Message
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.replay import ConversationReport, ReplayReport, replay
-from agentbreaker.report.terminal import (
-    conversation_table,
-    count_of,
-    fold,
-    print_incidents,
-    print_summary,
-    verdict_of,
-)
+from agentbreaker.report.terminal import fold, print_replay, print_unreadable
 from agentbreaker.transcripts import ReadReport, expand_paths, read_transcript
 
 __all__ = ["app", "main"]
@@ -47,8 +40,6 @@ __all__ = ["app", "main"]
 EXIT_FINDINGS, EXIT_USAGE, EXIT_UNREADABLE = 1, 2, 3
 #: What a shell reports of a program that SIGPIPE ended: neither a finding nor a clean result.
 EXIT_READER_GONE = 141
-_SHOWN_ERRORS = 5
-_SHOWN_QUIET = 20
 
 app = typer.Typer(
     help="Loop detector and circuit breaker for systems of many agents.",
@@ -96,7 +87,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        app(prog_name="agentbreaker")
     except TranscriptError as error:
         _fail(str(error), EXIT_UNREADABLE)
     except AgentBreakerError as error:
@@ -174,8 +165,16 @@ def replay_command(
     if output_format is OutputFormat.JSON:
         _print_json(kept, totals, read, broken, rules)
     elif output_format is OutputFormat.TEXT:
-        _print_text(kept, totals, read, len(files) - len(broken), show_all, incidents)
-    _report_unreadable(errors, read, broken)
+        print_replay(
+            Console(highlight=False),
+            kept,
+            totals,
+            read,
+            files=len(files) - len(broken),
+            show_all=show_all,
+            incidents=incidents,
+        )
+    print_unreadable(errors, read, broken)
     if broken:
         raise SystemExit(EXIT_UNREADABLE)
     if found:
@@ -204,6 +203,9 @@ def _progress(console: Console) -> Progress | None:
         TimeElapsedColumn(),
         console=console,
         transient=True,
+        # The bar is on standard error: what goes to standard output is none of its business.
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
 
 
@@ -218,12 +220,15 @@ def _read(
         opened: AbstractContextManager[Any] = (
             open(name, "rb", buffering=0) if progress is not None and sizes[name] else nullcontext(name)  # noqa: SIM115
         )
+        before = read.messages
         try:
             with opened as source:
                 for number, message in enumerate(read_transcript(source, strict=strict, report=read)):
                     if progress is not None and task is not None and number % 512 == 0 and source is not name:
                         progress.update(task, completed=done + source.tell())
                     yield name, message
+            if read.messages == before:
+                broken.append(TranscriptError("no line of it is a message", path=name))
         except TranscriptError as error:
             if strict:
                 raise
@@ -231,19 +236,6 @@ def _read(
         except OSError as error:
             broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
         done += sizes[name]
-
-
-def _report_unreadable(console: Console, read: ReadReport, broken: list[TranscriptError]) -> None:
-    """Name what could not be read, on standard error: the first lines, and every file that broke off."""
-    named = read.errors[:_SHOWN_ERRORS]
-    if read.truncated:
-        named += [error for error in read.errors[_SHOWN_ERRORS:] if "gzip" in error.reason]
-    listed = {str(error) for error in broken}
-    for line in [*(str(error) for error in named if str(error) not in listed), *map(str, broken)]:
-        console.print(Text(f"agentbreaker: {printable(line, limit=2000)}"), soft_wrap=True)
-    more = read.skipped + read.truncated - len(named)
-    if more > 0:
-        console.print(Text(f"agentbreaker: {count_of(more, 'more line')} skipped"), soft_wrap=True)
 
 
 def _print_json(
@@ -278,32 +270,6 @@ def _print_json(
     }
     json.dump(document, sys.stdout, indent=2, ensure_ascii=True)
     sys.stdout.write("\n")
-
-
-def _print_text(
-    conversations: list[ConversationReport],
-    totals: ReplayReport,
-    read: ReadReport,
-    files: int,
-    show_all: bool,
-    incidents: int,
-) -> None:
-    console = Console(highlight=False)
-    listed = conversations
-    if not show_all and len(conversations) > _SHOWN_QUIET:
-        listed = [conversation for conversation in conversations if verdict_of(conversation) != "quiet"]
-    if listed:
-        console.print(conversation_table(listed))
-    hidden = len(conversations) - len(listed)
-    if hidden:
-        console.print(Text(f"{count_of(hidden, 'quiet conversation')} not listed; --all lists everything"))
-    more = print_incidents(console, conversations, incidents)
-    if more and incidents:
-        them = "it too" if more == 1 else "them all"
-        console.print(Text(f"\n{count_of(more, 'more halt')}: --incidents {more + incidents} explains {them}"))
-    if conversations:
-        console.print()
-    print_summary(console, totals, read, files)
 
 
 # ---------------------------------------------------------------------- explain
@@ -373,8 +339,7 @@ def demo(
     langgraph = not bus and show.has_langgraph()
     pause = 0.12 if console.is_terminal else 0.0
     stage = "a compiled LangGraph" if langgraph else "the built-in bus"
-    console.print(Text(f"Two scripted agents on {stage}, guarded by the default policy."))
-    console.print(Text("No key, no network.\n"))
+    console.print(Text(f"Two scripted agents on {stage}, guarded by the default policy. No key, no network.\n"))
 
     def turn(name: str, text: str) -> None:
         style = "cyan" if name == show.AGENTS[0] else "magenta"
@@ -398,9 +363,7 @@ def demo(
     width = min(console.width, 110) - 4
     evidence = "\n".join(fold(loop.incident.to_text(width=width).splitlines(), width))
     console.print(Panel(Text(evidence), title="HALTED", border_style="red", expand=False))
-    console.print()
-    for line in _until_morning(show.overnight(), show.MODEL, loop.tokens):
-        console.print(Text(line))
+    console.print(Text(_until_morning(show.overnight(), show.MODEL, loop.tokens)))
     if not langgraph and not bus:
         console.print(Text("\nThe same on a compiled LangGraph, after:"))
         console.print(Text('  pip install "agentbreaker[langgraph]"'))
@@ -409,12 +372,11 @@ def demo(
     console.print(Text("  agentbreaker explain AB201"))
 
 
-def _until_morning(night: Any, model: str, stopped_at: int) -> Iterator[str]:
+def _until_morning(night: Any, model: str, stopped_at: int) -> str:
     """Say what the runaway would have cost, with the assumptions."""
     cost = f", ${night.cost_usd:,.0f} at the list price of {model}" if night.cost_usd is not None else ""
-    yield f"Left alone until morning: {night.turns:,} turns, about {night.tokens:,} tokens{cost}."
-    yield (
+    return (
+        f"\nLeft alone until morning: {night.turns:,} turns, about {night.tokens:,} tokens{cost}.\n"
         f"({night.hours:g} hours, {night.seconds_per_turn:g} s a turn, every turn re-sends the history up to "
-        f"{night.context_tokens:,} tokens.)"
+        f"{night.context_tokens:,} tokens.)\nStopped at about {stopped_at:,} tokens."
     )
-    yield f"Stopped at about {stopped_at:,} tokens."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Stagnation"]
 
 #: What the thoughts of a single agent weigh, against talk among several.
-_MONOLOGUE_SHARE = 0.5
+_MONOLOGUE_SHARE = 0.25
 
 
 class Stagnation:

@@ -11,15 +11,28 @@ from rich.text import Text
 from agentbreaker.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
 
+    from agentbreaker.errors import TranscriptError
     from agentbreaker.replay import ConversationReport, ReplayReport
     from agentbreaker.transcripts import ReadReport
 
-__all__ = ["conversation_table", "count_of", "fold", "print_incidents", "print_summary", "verdict_of"]
+__all__ = [
+    "conversation_table",
+    "count_of",
+    "fold",
+    "print_incidents",
+    "print_replay",
+    "print_summary",
+    "print_unreadable",
+    "verdict_of",
+]
 
+
+_SHOWN_ERRORS = 5
+_SHOWN_QUIET = 20
 _STYLES = {"halted": "bold red", "warned": "yellow", "quiet": "green"}
 
 
@@ -35,6 +48,57 @@ def _share(part: float, whole: float) -> str:
         return "-"
     percent = 100 * part / whole
     return "<1 %" if 0 < percent < 0.5 else f"{percent:.0f} %"
+
+
+def print_replay(
+    console: Console,
+    conversations: Sequence[ConversationReport],
+    totals: ReplayReport,
+    read: ReadReport,
+    *,
+    files: int,
+    show_all: bool = False,
+    incidents: int = 3,
+) -> None:
+    """Print the table, the evidence of the first halts, and the summary.
+
+    Args:
+        console: Where to.
+        conversations: What became of each; many quiet ones are only counted.
+        totals: Of all conversations.
+        read: What the reader saw.
+        files: How many files could be read.
+        show_all: List the quiet conversations, however many.
+        incidents: Halts that are explained in full.
+    """
+    listed = conversations
+    if not show_all and len(conversations) > _SHOWN_QUIET:
+        listed = [conversation for conversation in conversations if verdict_of(conversation) != "quiet"]
+    if listed:
+        console.print(conversation_table(listed))
+    hidden = len(conversations) - len(listed)
+    if hidden:
+        console.print(Text(f"{count_of(hidden, 'quiet conversation')} not listed; --all lists everything"))
+    more = print_incidents(console, conversations, incidents)
+    if more and incidents:
+        them = "it too" if more == 1 else "them all"
+        console.print(Text(f"\n{count_of(more, 'more halt')}: --incidents {more + incidents} explains {them}"))
+    if conversations:
+        console.print()
+    print_summary(console, totals, read, files)
+
+
+def print_unreadable(console: Console, read: ReadReport, broken: Iterable[TranscriptError]) -> None:
+    """Name what could not be read: the first lines, every file that broke off, and every `broken` one."""
+    named = read.errors[:_SHOWN_ERRORS]
+    if read.truncated:
+        named += [error for error in read.errors[_SHOWN_ERRORS:] if "gzip" in error.reason]
+    whole = list(map(str, broken))
+    for line in [*(str(error) for error in named if str(error) not in whole), *whole]:
+        console.print(Text(f"agentbreaker: {printable(line, limit=2000)}"), soft_wrap=True)
+    more = read.skipped + read.truncated - len(named)
+    if more > 0:
+        console.print(Text(f"agentbreaker: {count_of(more, 'more line')} skipped"), soft_wrap=True)
 
 
 def conversation_table(conversations: Iterable[ConversationReport]) -> Table:
