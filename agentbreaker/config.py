@@ -32,13 +32,19 @@ class _Section(BaseModel):
 class Ladder(_Section):
     """Evidence at which each rung is reached, in messages' worth of nothing new.
 
-    A rung that is left out (``None``) is never used.  Rungs must not fall: warn <= steer <= finish <= halt.
+    A rung that is ``None`` (``"off"`` in a file, as TOML has no null) is never used.  Rungs must not fall: warn <=
+    steer <= finish <= halt.
     """
 
     warn: float | None = Field(2.75, gt=0, le=MAX_EVIDENCE)
     steer: float | None = Field(3.25, gt=0, le=MAX_EVIDENCE)
     finish: float | None = Field(None, gt=0, le=MAX_EVIDENCE)
     halt: float | None = Field(4.0, gt=0, le=MAX_EVIDENCE)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value == "off" else value
 
     @model_validator(mode="after")
     def _rises(self) -> Self:

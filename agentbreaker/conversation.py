@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentbreaker.breaker import Breaker
 from agentbreaker.detectors import build_detectors
@@ -12,6 +11,7 @@ from agentbreaker.graph import CallGraph
 from agentbreaker.incident import Incident, Turn, sentence_of, split_laps
 from agentbreaker.novelty import NoveltyMeter, Observation
 from agentbreaker.printable import printable
+from agentbreaker.text import Recent
 
 if TYPE_CHECKING:
     from agentbreaker.breaker import BreakerConfig
@@ -25,8 +25,11 @@ __all__ = ["Conversation"]
 
 #: Messages kept as evidence, characters kept of each, and message ids kept to drop duplicates.
 _MAX_TURNS = 16
+_TURN_FIELDS = 8
 _EXCERPT = 200
 _MAX_IDS = 64
+#: More tokens than this for one message is a broken counter, not a spending.
+_MOST_TOKENS = 1e12
 #: A detector that raises this often in one conversation is not asked again.
 _QUARANTINE_AFTER = 3
 
@@ -77,7 +80,8 @@ class Conversation:
         self.cost_usd = 0.0
         self.reserved_tokens = 0
         self.reserved_usd = 0.0
-        # Identity of the message that the totals include last, so that our own failure cannot count it twice.
+        # Identity of the message that is being measured once the totals include it, else 0: our own failure then
+        # counts it neither twice nor not at all.
         self.counted = 0
         # Highest rung announced in the current run of evidence, and whether the agents were steered in it.
         self.rank = 0
@@ -86,17 +90,17 @@ class Conversation:
         self.last_decision: Decision | None = None
         self.incident: Incident | None = None
         self._excerpts = settings.conversations.keep_excerpts
-        self._turns: deque[tuple[int, str, str | None, str, str, float, int, float]] = deque(maxlen=_MAX_TURNS)
-        self._ids: dict[int, None] | None = None
+        # The latest turns, oldest first, one after the other: the fields of Turn, without an object for each.
+        self._turns: list[Any] = []
+        self._ids: Recent | None = None
         self._failures: dict[str, int] | None = None
 
     def count(self, message: Message, now: float) -> None:
         """Add a message to the totals.  Plain arithmetic: amounts that are not finite and positive count as 0."""
-        self.counted = id(message)
-        self.messages += 1
         self.last_seen = now
         seen = self.seen
-        seen.index = self.messages - 1
+        seen.index = self.messages
+        self.messages += 1
         seen.messages = self.messages
         seen.seconds = now - self.started
         seen.spent_tokens = 0
@@ -104,8 +108,8 @@ class Conversation:
         usage = message.usage
         if usage is not None:
             spent = usage.input_tokens + usage.output_tokens
-            if spent > 0:
-                seen.spent_tokens = spent
+            if 0 < spent < _MOST_TOKENS:
+                seen.spent_tokens = spent = int(spent)
                 self.tokens += spent
         cost = message.cost_usd
         if cost is not None and 0.0 < cost < 1e12:
@@ -117,16 +121,9 @@ class Conversation:
     def is_duplicate(self, message_id: str) -> bool:
         """Whether this id was met within the latest messages; remembers it."""
         ids = self._ids
-        key = hash(message_id)
         if ids is None:
-            self._ids = {key: None}
-            return False
-        if key in ids:
-            return True
-        if len(ids) >= _MAX_IDS:
-            del ids[next(iter(ids))]
-        ids[key] = None
-        return False
+            ids = self._ids = Recent(_MAX_IDS)
+        return ids.add(hash(message_id), renew=False)
 
     def knows(self, message_id: str) -> bool:
         """Whether this id was met within the latest messages."""
@@ -139,21 +136,29 @@ class Conversation:
         if self._excerpts:
             text = message.content
             if not text and message.tool is not None:
-                text = message.tool.result or str(message.tool.arguments)[:_EXCERPT]
+                try:
+                    text = message.tool.result or str(message.tool.arguments)[:_EXCERPT]
+                except Exception:  # arguments that cannot be shown are no reason to lose the verdict
+                    text = ""
             if len(text) > _EXCERPT:
                 text = text[:_EXCERPT]
-        self._turns.append(
-            (
-                seen.index,
-                message.sender,
-                message.recipient,
-                message.kind,
-                text,
-                info,
-                seen.spent_tokens,
-                seen.spent_usd,
-            )
+        turns = self._turns
+        if len(turns) >= _MAX_TURNS * _TURN_FIELDS:
+            del turns[:_TURN_FIELDS]
+        turns += (
+            seen.index,
+            message.sender,
+            message.recipient,
+            message.kind,
+            text,
+            info,
+            seen.spent_tokens,
+            seen.spent_usd,
         )
+
+    def _latest_turns(self) -> list[Turn]:
+        turns = self._turns
+        return [Turn(*turns[start : start + _TURN_FIELDS]) for start in range(0, len(turns), _TURN_FIELDS)]
 
     def detector_failed(self, code: str) -> bool:
         """Count a failure of a detector; drop it when it keeps failing.  Returns whether it was dropped."""
@@ -161,8 +166,8 @@ class Conversation:
         if failures is None:
             failures = self._failures = {}
         failures[code] = failures.get(code, 0) + 1
-        if failures[code] < _QUARANTINE_AFTER:
-            return False
+        if failures[code] < _QUARANTINE_AFTER or code.startswith("AB6"):
+            return False  # the caps are never dropped
         self.detectors = tuple(detector for detector in self.detectors if detector.code != code)
         return True
 
@@ -210,7 +215,7 @@ class Conversation:
             loop_tokens=signal.tokens,
             loop_cost_usd=signal.cost_usd,
             signals=verdict.signals,
-            laps=split_laps([Turn(*turn) for turn in self._turns if turn[0] >= signal.since]),
+            laps=split_laps([turn for turn in self._latest_turns() if turn.index >= signal.since]),
             seconds=self.seen.seconds,
             retry_after=retry_after,
             resume=f"Resume with guard.reset({printable(self.conversation_id)!r}){wait}.",

@@ -18,6 +18,10 @@ __all__ = ["DEFAULT_WINDOW", "CallGraph", "Edge", "Walk"]
 #: Messages that the graph remembers.
 DEFAULT_WINDOW = 256
 _MAX_PATH = 64
+#: An entry of the ring: number of the sender, number of the recipient, and one bit for "inferred".
+_TARGET_BITS = 24
+_SOURCE_BITS = _TARGET_BITS + 1
+_TARGET_MASK = (1 << _TARGET_BITS) - 1
 
 
 class Edge:
@@ -85,19 +89,19 @@ class CallGraph:
     [('a', 'b', 2, 20), ('b', 'a', 1, 10)]
     """
 
-    __slots__ = ("_cost", "_edges", "_free", "_index", "_next", "_open", "_ring", "_tokens", "_walk", "window")
+    __slots__ = ("_cost", "_names", "_next", "_open", "_ring", "_tokens", "_walk", "window")
 
     def __init__(self, window: int = DEFAULT_WINDOW) -> None:
         if window < 1:
             raise ValueError(f"window must be at least 1 message, not {window}")
         self.window = window
-        self._edges: list[Edge | None] = []
-        self._index: dict[tuple[str, str], int] = {}
-        self._free: list[int] = []
-        # One entry per message of the window: number of the edge, tokens, cost.  Grows until the window is full.
-        self._ring = array("I")
+        # Names by number.  The edges are only added up when somebody asks: a message leaves no more than the two
+        # numbers and what it cost, so that memory and time depend neither on the number of agents nor on the edges.
+        self._names: dict[str, int] = {}
+        # One entry per message of the window.  They grow until the window is full; costs only if there are any.
+        self._ring = array("Q")
         self._tokens = array("q")
-        self._cost = array("d")
+        self._cost: array[float] | None = None
         self._next = 0
         self._open: tuple[str, int, float] | None = None
         self._walk = Walk()
@@ -108,7 +112,7 @@ class CallGraph:
         """Record a message; return the cycle of speakers that it closes, if any, in walking order."""
         waiting = self._open
         if waiting is not None and waiting[0] != sender:
-            self._record(waiting[0], sender, waiting[1], waiting[2], inferred=True)
+            self._record(waiting[0], sender, waiting[1], waiting[2], 1)
             self._open = None
         if recipient is None:
             if self._open is not None:  # the same speaker again: one turn
@@ -116,60 +120,62 @@ class CallGraph:
                 cost_usd += self._open[2]
             self._open = (sender, tokens, cost_usd)
         else:
-            self._record(sender, recipient, tokens, cost_usd, inferred=False)
+            self._record(sender, recipient, tokens, cost_usd, 0)
         return self._walk.step(sender)
 
-    def _record(self, sender: str, recipient: str, tokens: int, cost_usd: float, *, inferred: bool) -> None:
-        number = self._index.get((sender, recipient))
-        if number is None:
-            number = self._new_edge(sender, recipient)
-        edge = self._edges[number]
-        assert edge is not None  # noqa: S101 - the index only holds live edges
-        edge.messages += 1
-        edge.tokens += tokens
-        edge.cost_usd += cost_usd
-        edge.inferred += inferred
-        # The lowest bit of the ring entry remembers whether the message was inferred.
-        entry = number << 1 | inferred
-        if len(self._ring) < self.window:
-            self._ring.append(entry)
+    def _record(self, sender: str, recipient: str, tokens: int, cost_usd: float, inferred: int) -> None:
+        names = self._names
+        source, target = names.get(sender), names.get(recipient)
+        if source is None or target is None:
+            source, target = self._number(sender, recipient)
+        entry = source << _SOURCE_BITS | target << 1 | inferred
+        ring = self._ring
+        if cost_usd and self._cost is None:
+            self._cost = array("d", bytes(8 * len(ring)))
+        costs = self._cost
+        if len(ring) < self.window:
+            ring.append(entry)
             self._tokens.append(tokens)
-            self._cost.append(cost_usd)
+            if costs is not None:
+                costs.append(cost_usd)
             return
         slot = self._next
-        self._expire(self._ring[slot], self._tokens[slot], self._cost[slot])
-        self._ring[slot] = entry
+        ring[slot] = entry
         self._tokens[slot] = tokens
-        self._cost[slot] = cost_usd
+        if costs is not None:
+            costs[slot] = cost_usd
         self._next = slot + 1 if slot + 1 < self.window else 0
 
-    def _new_edge(self, sender: str, recipient: str) -> int:
-        edge = Edge(sender, recipient)
-        if self._free:
-            number = self._free.pop()
-            self._edges[number] = edge
-        else:
-            number = len(self._edges)
-            self._edges.append(edge)
-        self._index[sender, recipient] = number
-        return number
-
-    def _expire(self, entry: int, tokens: int, cost_usd: float) -> None:
-        number = entry >> 1
-        edge = self._edges[number]
-        assert edge is not None  # noqa: S101 - an edge outlives its last message in the window
-        edge.messages -= 1
-        edge.tokens -= tokens
-        edge.cost_usd -= cost_usd
-        edge.inferred -= entry & 1
-        if edge.messages == 0:
-            del self._index[edge.sender, edge.recipient]
-            self._edges[number] = None
-            self._free.append(number)
+    def _number(self, sender: str, recipient: str) -> tuple[int, int]:
+        """Number new names; when there are many, drop those that left the window, so that the cost is amortised."""
+        if len(self._names) > 3 * self.window:
+            old = list(self._names)
+            names: dict[str, int] = {}
+            for slot, entry in enumerate(self._ring):
+                source = names.setdefault(old[entry >> _SOURCE_BITS], len(names))
+                target = names.setdefault(old[entry >> 1 & _TARGET_MASK], len(names))
+                self._ring[slot] = source << _SOURCE_BITS | target << 1 | entry & 1
+            self._names = names
+        names = self._names
+        return names.setdefault(sender, len(names)), names.setdefault(recipient, len(names))
 
     def edges(self) -> list[Edge]:
         """The edges of the window, in order of their first message."""
-        return [edge for number in self._index.values() if (edge := self._edges[number]) is not None]
+        names = list(self._names)
+        edges: dict[int, Edge] = {}
+        ring, costs = self._ring, self._cost
+        for position in range(len(ring)):
+            slot = (self._next + position) % len(ring)
+            pair, inferred = ring[slot] >> 1, ring[slot] & 1
+            edge = edges.get(pair)
+            if edge is None:
+                edge = edges[pair] = Edge(names[pair >> _TARGET_BITS], names[pair & _TARGET_MASK])
+            edge.messages += 1
+            edge.tokens += self._tokens[slot]
+            edge.inferred += inferred
+            if costs is not None:
+                edge.cost_usd += costs[slot]
+        return list(edges.values())
 
     def to_networkx(self) -> nx.DiGraph[str]:
         """Return the window as a ``networkx.DiGraph``.

@@ -10,14 +10,26 @@ lets the message pass (*fail open on opinion*).  And counted caps hold even then
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentbreaker.breaker import Admission, BreakerConfig
 from agentbreaker.clock import MonotonicClock
 from agentbreaker.errors import ConfigError, ConversationHalted, ConversationHaltedError
 from agentbreaker.incident import sentence_of
-from agentbreaker.judgement import Outcome, Probe, cap_reached, decide, judge_probe, refuse
-from agentbreaker.novelty import Kind
+from agentbreaker.judgement import (
+    Failures,
+    Outcome,
+    Probe,
+    cap_of,
+    cap_reached,
+    count_only,
+    decide,
+    judge_probe,
+    refuse,
+    trip_on_cap,
+)
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.registry import Registry
@@ -25,7 +37,7 @@ from agentbreaker.reservation import Reservation
 from agentbreaker.scoring import fuse
 from agentbreaker.telemetry import Telemetry
 from agentbreaker.text import analyse
-from agentbreaker.verdict import ALLOW, Action, Decision, Signal, State, Transition, Verdict
+from agentbreaker.verdict import ALLOW, Action, Decision, State, Transition
 
 if TYPE_CHECKING:
     import os
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
     from agentbreaker.graph import CallGraph
     from agentbreaker.incident import Incident
     from agentbreaker.message import Message
+    from agentbreaker.verdict import Signal, Verdict
 
 __all__ = ["Guard"]
 
@@ -101,8 +114,7 @@ class Guard:
         """Measure one message at the moment of its delivery and say what to do about it.
 
         Returns:
-            The decision; ``decision.allowed`` is false when the conversation must not go on.  If the breaker is
-            already open, the standing decision.
+            The decision; ``decision.allowed`` is false when the conversation must not go on: the breaker is open.
 
         Never raises: a failure of ours is contained, counted in ``guard.telemetry`` and lets the message pass, but
         not beyond a counted cap.
@@ -110,7 +122,7 @@ class Guard:
         try:
             return self._observe(message)
         except Exception as error:
-            self.telemetry.emit_failure("observe", error)
+            self._failed([("observe", error)])
             return self._observe_arithmetic(message)
 
     def _observe(self, message: Message) -> Decision:
@@ -121,17 +133,19 @@ class Guard:
             if conversation is None:
                 return self._observe_overflow(message)
         generation = conversation.breaker.generation
-        probe = Probe.NONE
-        if conversation.breaker.state is not State.CLOSED:
+        probe = _NO_PROBE
+        if conversation.breaker.state is not _CLOSED:
             decision, probe, generation = self._admit(conversation, message)
             if decision is not None:
                 return decision
-        text = analyse(message)
-        message_id = message.message_id
+        text, message_id = analyse(message), message.message_id
+        failures: Failures = []
         with conversation.lock:
             if message_id is not None and conversation.is_duplicate(message_id):
                 return conversation.last_decision or ALLOW
-            conversation.count(message, self._clock.now())
+            now = self._clock.now()
+            conversation.counted = id(message)
+            conversation.count(message, now)
             seen = conversation.seen
             seen.message_id = message_id
             seen.sender = message.sender
@@ -139,7 +153,7 @@ class Guard:
             conversation.meter.measure(message, text, seen)
             seen.cycle = (
                 None
-                if seen.kind is Kind.CONTEXT
+                if message.kind == "system"
                 else conversation.graph.add(
                     message.sender, message.recipient, tokens=seen.spent_tokens, cost_usd=seen.spent_usd
                 )
@@ -149,15 +163,19 @@ class Guard:
                 try:
                     signal = detector.observe(seen)
                 except Exception as error:
-                    self._detector_failed(conversation, detector.code, error)
+                    dropped = conversation.detector_failed(detector.code)
+                    failures.append(("detector_quarantined" if dropped else "detector_error", error))
                     continue
                 if signal is not None:
                     if signals is None:
                         signals = [signal]
                     else:
                         signals.append(signal)
+            if failures and (cap := cap_of(conversation, self.policy, now)) is not None:
+                signals = [*(signals or ()), cap]  # it may be the cap's own detector that failed
             conversation.keep(message, seen.info)
-            if signals is None and probe is Probe.NONE:
+            if signals is None and probe is _NO_PROBE and not failures:
+                conversation.counted = 0
                 if conversation.rank:
                     conversation.calm_down()
                 return ALLOW
@@ -165,8 +183,9 @@ class Guard:
             if probe is not Probe.NONE and not verdict.hard:
                 outcome = judge_probe(conversation, verdict, generation, probe)
             else:
-                outcome = decide(conversation, self.policy, verdict, generation, self.telemetry)
-        return self._tell(conversation, outcome, verdict)
+                outcome = decide(conversation, self.policy, verdict, generation, failures)
+            conversation.counted = 0
+        return self._tell(conversation, outcome, verdict, failures)
 
     def _admit(self, conversation: Conversation, message: Message) -> tuple[Decision | None, Probe, int]:
         """The breaker is not closed: refuse, or let the message through, perhaps as part of a probe.
@@ -180,7 +199,9 @@ class Guard:
             return None, Probe.NONE, breaker.generation
         with conversation.lock:
             if message.message_id is not None and conversation.knows(message.message_id):
-                return breaker.standing or ALLOW, Probe.NONE, breaker.generation
+                # The same message once more: it is told the same, also if it was let through as a probe.
+                decision = conversation.last_decision if state is State.HALF_OPEN else None
+                return decision or breaker.standing or ALLOW, Probe.NONE, breaker.generation
             if state is State.DISABLED:
                 conversation.count(message, self._clock.now())
                 return ALLOW, Probe.NONE, breaker.generation
@@ -196,47 +217,31 @@ class Guard:
         generation = breaker.generation if transition is None else transition.generation
         return None, Probe.JUDGED if admission is Admission.PROBE else Probe.NONE, generation
 
-    def _detector_failed(self, conversation: Conversation, code: str, error: Exception) -> None:
-        dropped = conversation.detector_failed(code)
-        self.telemetry.emit_failure("detector_quarantined" if dropped else "detector_error", error)
-
     def _observe_arithmetic(self, message: Message) -> Decision:
         """What still works when everything clever has failed: count, and compare with the caps."""
         try:
-            conversation = self._conversations.get(message.conversation_id)
+            conversation = self._registry.find(message.conversation_id)
             if conversation is None:
-                return ALLOW
+                return self._observe_overflow(message)
             if conversation.breaker.state in (State.OPEN, State.FORCED_OPEN):
                 return conversation.breaker.standing or ALLOW
+            now, failures = conversation.last_seen, Failures()
+            with suppress(Exception):
+                now = self._clock.now()
             with conversation.lock:
-                if conversation.counted != id(message):
-                    conversation.messages += 1
-                signal = cap_reached(
-                    self.policy.settings.budgets,
-                    conversation.messages,
-                    conversation.tokens,
-                    conversation.cost_usd,
-                    self._clock.now() - conversation.started,
-                )
-                if signal is None:
-                    return ALLOW
-                outcome, verdict = self._trip_on_cap(conversation, signal)
-            return self._tell(conversation, outcome, verdict)
+                outcome, verdict = count_only(conversation, self.policy, message, now, failures)
+            return self._tell(conversation, outcome, verdict, failures)
         except Exception as error:
-            self.telemetry.emit_failure("arithmetic", error)
+            self._failed([("arithmetic", error)])
             return ALLOW
-
-    def _trip_on_cap(self, conversation: Conversation, signal: Signal) -> tuple[Outcome, Verdict]:
-        """Under the conversation's lock: open the breaker for a counted cap."""
-        verdict = Verdict(1.0, (signal,), hard=True)
-        generation = conversation.breaker.generation
-        return decide(conversation, self.policy, verdict, generation, self.telemetry), verdict
 
     def _observe_overflow(self, message: Message) -> Decision:
         """No room for another conversation: count it coarsely, so that the caps hold, and hold no opinion."""
         self.telemetry.emit_failure("state_full", OverflowError("max_conversations reached"))
         signal = cap_reached(self.policy.settings.budgets, *self._registry.count_overflow(message))
-        return ALLOW if signal is None else Decision(Action.HALT, signal.code, 1.0, sentence_of(signal))
+        if signal is None or self._registry.initial is not State.CLOSED:
+            return ALLOW
+        return Decision(Action.HALT, signal.code, 1.0, sentence_of(signal))
 
     def forget(self, conversation_id: str) -> None:
         """Drop everything that is known of a conversation that has ended."""
@@ -252,7 +257,7 @@ class Guard:
         Raises:
             ConversationHalted: The breaker is open (or what ``halt_as`` names).
         """
-        conversation = self._conversations.get(conversation_id)
+        conversation = self._registry.find(conversation_id)
         if conversation is None or conversation.breaker.state in _PASSING:
             return
         breaker = conversation.breaker
@@ -267,24 +272,23 @@ class Guard:
 
     def state(self, conversation_id: str) -> State:
         """Return the state of a conversation's breaker; an unknown conversation is in the initial state."""
-        conversation = self._conversations.get(conversation_id)
+        conversation = self._registry.find(conversation_id)
         return self._registry.initial if conversation is None else conversation.breaker.state
 
     def decision(self, conversation_id: str) -> Decision:
         """Return the standing decision of a conversation, ``ALLOW`` if there is none."""
-        conversation = self._conversations.get(conversation_id)
-        if conversation is None:
+        if (conversation := self._registry.find(conversation_id)) is None:
             return ALLOW
         return conversation.breaker.standing or conversation.last_decision or ALLOW
 
     def incident(self, conversation_id: str) -> Incident | None:
         """Return the evidence of the conversation's latest halt, ``None`` if there was none since the last reset."""
-        conversation = self._conversations.get(conversation_id)
+        conversation = self._registry.find(conversation_id)
         return None if conversation is None else conversation.incident
 
     def graph(self, conversation_id: str) -> CallGraph | None:
         """Return the live call graph of a conversation, ``None`` if it is unknown."""
-        conversation = self._conversations.get(conversation_id)
+        conversation = self._registry.find(conversation_id)
         return None if conversation is None else conversation.graph
 
     def reserve(self, conversation_id: str, *, tokens: int = 0, cost_usd: float = 0.0) -> Reservation:
@@ -297,10 +301,10 @@ class Guard:
 
         Raises:
             ConversationHalted: The breaker is open, or the call could exceed a budget; then the breaker opens.
-            ValueError: A negative amount.
+            ValueError: A negative or infinite amount.
         """
-        if not (tokens >= 0 and cost_usd >= 0):
-            raise ValueError("a reservation cannot be negative")
+        if not (0 <= tokens <= sys.maxsize and 0 <= cost_usd <= sys.float_info.max):
+            raise ValueError("a reservation must be a finite amount, and not negative")
         self.check(conversation_id)
         conversation = self._conversations.get(conversation_id) or self._registry.open(conversation_id)
         if conversation is None:
@@ -309,19 +313,14 @@ class Guard:
                 conversation_id,
             )
         with conversation.lock:
-            signal = cap_reached(
-                self.policy.settings.budgets,
-                conversation.messages,
-                conversation.tokens + conversation.reserved_tokens + tokens,
-                conversation.cost_usd + conversation.reserved_usd + cost_usd,
-                self._clock.now() - conversation.started,
-            )
+            held_tokens, held_usd = conversation.reserved_tokens + tokens, conversation.reserved_usd + cost_usd
+            signal = cap_of(conversation, self.policy, self._clock.now(), held_tokens, held_usd)
             if signal is None or conversation.breaker.state in (State.DISABLED, State.METRICS_ONLY):
-                conversation.reserved_tokens += tokens
-                conversation.reserved_usd += cost_usd
+                conversation.reserved_tokens, conversation.reserved_usd = held_tokens, held_usd
                 return Reservation(conversation, tokens, cost_usd)
-            outcome, verdict = self._trip_on_cap(conversation, signal)
-        raise self._halted(self._tell(conversation, outcome, verdict), conversation_id)
+            failures: Failures = []
+            outcome, verdict = trip_on_cap(conversation, self.policy, signal, failures)
+        raise self._halted(self._tell(conversation, outcome, verdict, failures), conversation_id)
 
     def force_open(self, conversation_id: str, reason: str, *, by: str | None = None) -> None:
         """Open the breaker until a person resets it.
@@ -367,15 +366,21 @@ class Guard:
     def _publish(self, transition: Transition | None) -> None:
         if transition is None:
             return
-        self.telemetry.emit_transition(transition)
-        for observer in self._observers:
+        for observer in (self.telemetry.emit_transition, *self._observers):
             self._call(observer, transition)
 
-    def _tell(self, conversation: Conversation, outcome: Outcome, verdict: Verdict) -> Decision:
+    def _failed(self, failures: Failures) -> None:
+        with suppress(Exception):
+            for condition, error in failures:
+                self.telemetry.emit_failure(condition, error)
+
+    def _tell(self, conversation: Conversation, outcome: Outcome, verdict: Verdict, failures: Failures) -> Decision:
+        self._failed(failures)
         self._publish(outcome.transition)
         if outcome.announce:
-            codes = [signal.code for signal in verdict.signals]
-            self.telemetry.emit_decision(conversation.conversation_id, outcome.decision, codes)
+            with suppress(Exception):
+                codes = [signal.code for signal in verdict.signals]
+                self.telemetry.emit_decision(conversation.conversation_id, outcome.decision, codes)
         if outcome.incident is not None and self._on_incident is not None:
             self._call(self._on_incident, outcome.incident)
         return outcome.decision
@@ -384,8 +389,10 @@ class Guard:
         try:
             callback(value)
         except Exception as error:
-            self.telemetry.emit_failure("observer_error", error)
+            self._failed([("observer_error", error)])
 
 
+# Members of an enumeration are slow to reach, and these are met on every message.
+_CLOSED, _NO_PROBE = State.CLOSED, Probe.NONE
 _UNJUDGED = ("tool_call", "system")
 _PASSING = (State.CLOSED, State.METRICS_ONLY, State.DISABLED)

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import enum
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentbreaker.incident import Incident, sentence_of
-from agentbreaker.novelty import Kind
-from agentbreaker.verdict import ALLOW, Action, Decision, Signal, State, Transition
+from agentbreaker.novelty import Kind, Round
+from agentbreaker.verdict import ALLOW, Action, Decision, Signal, State, Transition, Verdict
 
 if TYPE_CHECKING:
     from agentbreaker.config import Budgets
     from agentbreaker.conversation import Conversation
+    from agentbreaker.message import Message
     from agentbreaker.policy import Policy
-    from agentbreaker.telemetry import Telemetry
-    from agentbreaker.verdict import Verdict
 
-__all__ = ["Outcome", "Probe", "cap_reached", "decide", "judge_probe", "refuse"]
+__all__ = [
+    "Failures",
+    "Outcome",
+    "Probe",
+    "cap_of",
+    "cap_reached",
+    "count_only",
+    "decide",
+    "judge_probe",
+    "refuse",
+    "trip_on_cap",
+]
+
+#: Failures of ours, with their condition: gathered under the lock, told after it is released.
+Failures = list[tuple[str, Exception]]
 
 #: Longest lap that a half-open breaker lets through, in messages.
 _MOST_PROBES = 50
+_SHORTEST_LAP = 2
 #: Messages that may still arrive after a final answer was asked for, before the conversation is halted outright.
 _FINISHING_MESSAGES = 2
 #: A turn of the user that is emptier than this is a mere nod, not something new from outside.
@@ -46,7 +61,7 @@ _PASS = Outcome(ALLOW)
 
 
 def decide(
-    conversation: Conversation, policy: Policy, verdict: Verdict, generation: int, telemetry: Telemetry
+    conversation: Conversation, policy: Policy, verdict: Verdict, generation: int, failures: Failures
 ) -> Outcome:
     """Turn the verdict on one message into a decision; trip the breaker if the policy says so."""
     action = policy.decide(verdict, steered=conversation.steered)
@@ -69,7 +84,7 @@ def decide(
         )
     else:
         # One more than the agents: the first message of a probe may be a tool call, which brings nothing yet.
-        lap = max(2, min(_MOST_PROBES, len(signal.agents))) + 1
+        lap = max(_SHORTEST_LAP, min(_MOST_PROBES, len(signal.agents))) + 1
         transition = breaker.trip(decision, generation=generation, lap=lap)
         if transition is None:
             # Another thread has tripped or moved the breaker meanwhile: its decision stands.
@@ -84,7 +99,7 @@ def decide(
         incident = conversation.make_incident(verdict, signal, action, decision.retry_after)
         conversation.incident = incident
     except Exception as error:  # the verdict stands even if its evidence cannot be told
-        telemetry.emit_failure("incident", error)
+        failures.append(("incident", error))
     return Outcome(decision, transition, incident, announce=True)
 
 
@@ -101,7 +116,10 @@ def judge_probe(conversation: Conversation, verdict: Verdict, generation: int, p
     seen = conversation.seen
     breaker = conversation.breaker
     decision = Decision(Action.ALLOW, score=verdict.score, generation=generation, probe=True)
-    if probe is Probe.UNJUDGED:
+    # What a second report of the same message is told.
+    conversation.last_decision = decision
+    if probe is Probe.UNJUDGED and seen.round is not Round.EXACT_REPEAT:
+        # A call that repeats one without an answer is judged: calls without results must not go on for ever.
         return Outcome(decision)
     if seen.progress and not (seen.kind is Kind.OUTSIDE and seen.emptiness > _NOD):
         transition = breaker.judge(informative=True, generation=generation)
@@ -125,6 +143,52 @@ def cap_reached(budgets: Budgets, messages: float, tokens: float, cost_usd: floa
         if limit is not None and value > limit:
             return Signal(code, 1.0, value, limit, unit, hard=True)
     return None
+
+
+def cap_of(
+    conversation: Conversation, policy: Policy, now: float, tokens: float = 0, cost_usd: float = 0.0
+) -> Signal | None:
+    """Compare the totals of a conversation, and what shall come on top, with the counted caps."""
+    return cap_reached(
+        policy.settings.budgets,
+        conversation.messages,
+        conversation.tokens + tokens,
+        conversation.cost_usd + cost_usd,
+        now - conversation.started,
+    )
+
+
+def trip_on_cap(
+    conversation: Conversation, policy: Policy, signal: Signal, failures: Failures
+) -> tuple[Outcome, Verdict]:
+    """Open the breaker for a counted cap; if everything else fails, the message is refused all the same."""
+    verdict = Verdict(1.0, (signal,), hard=True)
+    breaker = conversation.breaker
+    generation = breaker.generation
+    try:
+        return decide(conversation, policy, verdict, generation, failures), verdict
+    except Exception as error:
+        failures.append(("arithmetic", error))
+    if breaker.state in (State.METRICS_ONLY, State.DISABLED):
+        return _PASS, verdict
+    reason = f"{signal.value:,.6g} {signal.unit}, limit {signal.limit:,.6g}"
+    decision = Decision(Action.HALT, signal.code, 1.0, reason, generation)
+    transition = None
+    with suppress(Exception):
+        transition = breaker.trip(decision, generation=generation, lap=_SHORTEST_LAP)
+    return Outcome(breaker.standing or decision, transition, announce=transition is not None), verdict
+
+
+def count_only(
+    conversation: Conversation, policy: Policy, message: Message, now: float, failures: Failures
+) -> tuple[Outcome, Verdict]:
+    """What still works when everything clever has failed: count the message, and compare with the caps."""
+    if conversation.counted != id(message):
+        with suppress(Exception):  # amounts of the wrong type; the message itself is counted first
+            conversation.count(message, now)
+    conversation.counted = 0
+    signal = cap_of(conversation, policy, now)
+    return (_PASS, Verdict(0.0)) if signal is None else trip_on_cap(conversation, policy, signal, failures)
 
 
 def refuse(conversation: Conversation) -> Decision:

@@ -37,6 +37,8 @@ _CJK_COMMON, _CJK_MIXED, _CJK_RARE = 4, 14, 32
 #: Numbers longer than this are identifiers or epochs: they differ every time and tell little.
 _LONGEST_NUMBER = 9
 _MAX_TOKENS = 200_000
+#: Longer tokens (bytes) are computed each time: kept, they could fill the memory.
+_LONGEST_KEPT = 64
 
 _FUNCTION_WORDS = (
     "a about above after again all also am an and any are as at be because been before being below between both but "
@@ -98,7 +100,8 @@ class Lexicon(dict[bytes, int]):
             code = self._code_of(token)
         elif code:
             code |= crc32(token) << 9
-        self[token] = code
+        if len(token) <= _LONGEST_KEPT:
+            self[token] = code
         return code
 
     def _code_of(self, token: bytes) -> int:
@@ -110,7 +113,7 @@ class Lexicon(dict[bytes, int]):
                 self._predecessors[code] = crc32(b"%d" % (value - 1)) << 9 | NUMERIC | _NUMBER
             return code
         if token.isascii():
-            if any(48 <= byte <= 57 for byte in token):
+            if not token.isalpha():
                 return hashed | NUMERIC | _IDENTIFIER
             return hashed | (_RARE if len(token) > 1 else _LETTER)
         text = token.decode("utf-8", "replace")

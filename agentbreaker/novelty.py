@@ -10,11 +10,10 @@ sum it up over time as a one-sided CUSUM (E. S. Page, *Continuous inspection sch
 from __future__ import annotations
 
 import enum
-from collections import deque
 from typing import TYPE_CHECKING
 
 from agentbreaker.lexicon import ACKNOWLEDGING, NUMERIC, WEIGHT_MASK, WEIGHT_UNIT, lexicon
-from agentbreaker.text import Text, looks_like_failure, volatile_codes
+from agentbreaker.text import Recent, Text, looks_like_failure, volatile_codes
 
 if TYPE_CHECKING:
     from agentbreaker.config import NoveltySettings
@@ -41,7 +40,8 @@ _COUNTER_SHARE = 0.25
 
 _NOTHING = bytearray(_BITMAP_BYTES)
 
-_MESSAGE, _CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR = range(6)
+#: Name spaces of the fingerprints, in bits that tell the length of a text beyond 512 MiB.
+_CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR = (space << 29 for space in range(1, 6))
 
 
 class Kind(enum.IntEnum):
@@ -72,6 +72,11 @@ class Round(enum.IntEnum):
     NEAR_FAILURE = 5
     SAME_RESULT = 6
     EXACT_REPEAT = 7
+
+
+# Members of an enumeration are slow to reach, and these are met on every message.
+_TALK = Kind.TALK
+_NO_ROUND = Round.NONE
 
 
 class Observation:
@@ -146,45 +151,56 @@ class NoveltyMeter:
 
     __slots__ = (
         "_age",
+        "_base",
         "_batch",
         "_before",
+        "_ceiling",
         "_fill",
         "_fingerprints",
+        "_lowest",
         "_pending",
+        "_per_word",
         "_scored_batch",
         "_seen",
-        "_settings",
         "_speakers",
     )
 
     def __init__(self, settings: NoveltySettings) -> None:
-        self._settings = settings
+        self._base = settings.base
+        self._per_word = settings.per_word
+        self._ceiling = settings.ceiling
+        self._lowest = -settings.drain
         # Words of the current generation and of the one before it.
         self._seen = bytearray(_BITMAP_BYTES)
         self._before = _NOTHING
         self._fill = 0
         self._age = 0
-        self._speakers: set[str] = set()
-        self._fingerprints: dict[int, int] = {}
+        # A dictionary is half the size of a set.
+        self._speakers: dict[str, None] = {}
+        self._fingerprints = Recent(_MAX_FINGERPRINTS)
         # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
-        self._pending: deque[tuple[str | None, int, int, int]] | None = None
+        self._pending: list[tuple[str | None, int, int, int]] | None = None
         self._batch = 0
         self._scored_batch = -1
 
     def measure(self, message: Message, text: Text, seen: Observation) -> None:
         """Fill `seen` with what `message` brings, and remember it."""
         seen.repeated = False
-        seen.round = Round.NONE
-        seen.emptiness = 0.0
-        seen.acknowledging = 0.0
+        seen.round = _NO_ROUND
+        seen.emptiness = seen.acknowledging = 0.0
         kind = message.kind
-        self._grow_old(message.sender)
+        speakers = self._speakers
+        speaker = message.sender
+        if speaker not in speakers and len(speakers) < _MAX_SPEAKERS:
+            speakers[speaker] = None
+        self._age = age = self._age + 1
+        if age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._fill > _BITMAP_FULL:
+            self._grow_old()
         if kind == "system":
             seen.kind = Kind.CONTEXT
             seen.info = self._information(text)
             return
         seen.info = info = self._information(text)
-        settings = self._settings
         if kind == "handoff" and not text.codes:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
             seen.kind = Kind.HANDOFF
@@ -195,62 +211,62 @@ class NoveltyMeter:
             seen.kind = Kind.RESULT
             self._result(message, text, seen)
         else:
-            expected = settings.base + settings.per_word * len(text.codes)
-            if expected > settings.ceiling:
-                expected = settings.ceiling
+            expected = self._base + self._per_word * len(text.codes)
+            if expected > self._ceiling:
+                expected = self._ceiling
             emptiness = 1.0 - info / expected
             if message.role == "user":
                 seen.kind = Kind.OUTSIDE
                 seen.emptiness = emptiness if emptiness > 0.0 else 0.0
                 return
-            seen.kind = Kind.TALK
-            seen.repeated = self._remember(_MESSAGE, hash_pair(text.fingerprint, message.sender)) > 0
+            seen.kind = _TALK
+            seen.repeated = self._fingerprints.add(hash_pair(text.fingerprint, speaker))
             if emptiness > 0.0:
                 seen.emptiness = emptiness
                 seen.acknowledging = _acknowledging(text.codes)
             else:
-                drain = -settings.drain
-                seen.emptiness = emptiness if emptiness > drain else drain
+                lowest = self._lowest
+                seen.emptiness = emptiness if emptiness > lowest else lowest
 
     def _information(self, text: Text) -> float:
         """Information of the tokens that the conversation has not had, and remember them."""
         seen = self._seen
         before = self._before
+        bits = _BITS
         words = 0
         numbers: list[int] | None = None
         fill = 0
         for code in text.codes:
-            place = code >> 12 & 0xFFF
-            bit = _BITS[code >> 9 & 7]
-            if not seen[place] & bit:
-                seen[place] |= bit
-                fill += 1
-                if before[place] & bit:
-                    continue
-                if code & NUMERIC:
-                    if numbers is None:
-                        numbers = [code]
-                    else:
-                        numbers.append(code)
-                else:
-                    words += code & WEIGHT_MASK
+            # One shift and mask of the long code; what follows are small numbers, which are twice as fast.
+            spot = code >> 9 & 0x7FFF
+            place = spot >> 3
+            bit = bits[spot & 7]
+            byte = seen[place]
+            if byte & bit:
+                continue
+            seen[place] = byte | bit
+            fill += 1
+            if before[place] & bit:
+                continue
+            facts = code & 0xFF
+            if facts < NUMERIC:
+                words += facts
+            elif numbers is None:
+                numbers = [code]
+            else:
+                numbers.append(code)
         self._fill += fill
         info = words / WEIGHT_UNIT
         if numbers is not None:
             info += self._figures(numbers, text)
         return info
 
-    def _grow_old(self, speaker: str) -> None:
-        """Begin a new generation of words when the current one is old or full."""
-        speakers = self._speakers
-        if speaker not in speakers and len(speakers) < _MAX_SPEAKERS:
-            speakers.add(speaker)
-        self._age += 1
-        if self._age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._fill > _BITMAP_FULL:
-            self._before = self._seen
-            self._seen = bytearray(_BITMAP_BYTES)
-            self._fill = 0
-            self._age = 0
+    def _grow_old(self) -> None:
+        """Begin a new generation of words: the current one is old or full."""
+        self._before = self._seen
+        self._seen = bytearray(_BITMAP_BYTES)
+        self._fill = 0
+        self._age = 0
 
     def _figures(self, numbers: list[int], text: Text) -> float:
         """Information of new numbers and identifiers: clocks and dates count nothing, counters little."""
@@ -262,32 +278,36 @@ class NoveltyMeter:
                 continue
             weight = (code & WEIGHT_MASK) / WEIGHT_UNIT
             previous = table.predecessor(code)
-            place = 0 if previous is None else previous >> 12 & 0xFFF
-            if previous is not None and (self._seen[place] | self._before[place]) & _BITS[previous >> 9 & 7]:
-                weight *= _COUNTER_SHARE
+            if previous is not None:
+                place = previous >> 12 & 0xFFF
+                if (self._seen[place] | self._before[place]) & _BITS[previous >> 9 & 7]:
+                    weight *= _COUNTER_SHARE
             total += weight
         return total if total < _MAX_NUMBERS else _MAX_NUMBERS
 
     def _call(self, message: Message, text: Text, seen: Observation) -> None:
         pending = self._pending
         if pending is None:
-            pending = self._pending = deque(maxlen=_MAX_PENDING)
+            pending = self._pending = []
         if not pending:
             self._batch += 1
         call_id = message.tool.call_id if message.tool is not None else None
         fingerprint = text.fingerprint
-        if any(waiting[1] == fingerprint for waiting in pending) and self._remember(_CALL, fingerprint) > 0:
+        if any(waiting[1] == fingerprint for waiting in pending) and self._fingerprints.add(_CALL ^ fingerprint):
             # The same call again before it was ever answered: the results are not on the record.
             seen.round = Round.EXACT_REPEAT
         else:
-            self._remember(_CALL, fingerprint)
+            self._fingerprints.add(_CALL ^ fingerprint)
+        if len(pending) >= _MAX_PENDING:
+            del pending[0]
         pending.append((call_id, fingerprint, text.masked, self._batch))
 
     def _result(self, message: Message, text: Text, seen: Observation) -> None:
         result = text.fingerprint
         masked = text.masked
-        seen_result = self._remember(_RESULT, result) > 0
-        seen_masked = self._remember(_RESULT_MASKED, masked) > 0
+        remember = self._fingerprints.add
+        seen_result = remember(_RESULT ^ result)
+        seen_masked = remember(_RESULT_MASKED ^ masked)
         call = self._take_call(message)
         if call is None:
             if not seen_result:
@@ -296,8 +316,8 @@ class NoveltyMeter:
                 seen.round = Round.SAME_RESULT
             return
         _, fingerprint, call_masked, batch = call
-        new_call = self._remember(_CALL_MASKED, call_masked) == 0
-        if self._remember(_PAIR, fingerprint ^ result * 31) > 0:
+        new_call = not remember(_CALL_MASKED ^ call_masked)
+        if remember(_PAIR ^ fingerprint ^ result * 31):
             worth = Round.EXACT_REPEAT
         elif not seen_result and (new_call or not seen_masked):
             worth = Round.PROGRESS
@@ -322,7 +342,7 @@ class NoveltyMeter:
                 if call[0] == call_id:
                     del pending[position]
                     return call
-        return pending.popleft()
+        return pending.pop(0)
 
     def _once(self, batch: int) -> bool:
         """Whether nothing was held against this batch of calls yet: one decision, one evidence."""
@@ -330,16 +350,6 @@ class NoveltyMeter:
             return False
         self._scored_batch = batch
         return True
-
-    def _remember(self, space: int, fingerprint: int) -> int:
-        """Count a fingerprint; return how often it was there before.  The oldest are forgotten."""
-        fingerprints = self._fingerprints
-        key = fingerprint << 3 | space
-        count = fingerprints.pop(key, 0)
-        if len(fingerprints) >= _MAX_FINGERPRINTS:
-            del fingerprints[next(iter(fingerprints))]
-        fingerprints[key] = count + 1
-        return count
 
 
 def hash_pair(fingerprint: int, name: str) -> int:
@@ -350,8 +360,4 @@ def hash_pair(fingerprint: int, name: str) -> int:
 def _acknowledging(codes: set[int]) -> float:
     if not codes:
         return 0.0
-    count = 0
-    for code in codes:
-        if code & ACKNOWLEDGING:
-            count += 1
-    return count / len(codes)
+    return sum([1 for code in codes if code & ACKNOWLEDGING]) / len(codes)

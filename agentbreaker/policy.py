@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Policy"]
 
 _HELP = {
-    "ladder": "Evidence at which each rung is reached, in messages' worth of nothing new.",
+    "ladder": 'Evidence at which each rung is reached, in messages\' worth of nothing new; "off": never used.',
     "budgets": "Hard caps of one conversation; commented out: no cap.",
     "breaker": "How long an open breaker waits before it lets one lap through.",
     "novelty": "What a message is expected to bring, in units of information (a rare word or a number is 3 to 4).",
@@ -86,7 +86,10 @@ class Policy:
             section: BaseModel = getattr(self.settings, name)
             lines += ["", f"# {_HELP[name]}", f"[{name}]"]
             for key, value in section:
-                lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
+                if value is None and type(section).model_fields[key].default is not None:
+                    lines.append(f'{key} = "off"')  # left out, it would read back as its default
+                else:
+                    lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
         return "\n".join(lines) + "\n"
 
 

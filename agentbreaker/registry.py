@@ -31,7 +31,8 @@ class Registry:
     """Conversations by id, at most ``conversations.max_conversations`` of them.
 
     Attributes:
-        known: The conversations; read it without a lock, change it only through the methods.
+        known: The conversations; read it without a lock if a miss leads to :meth:`open` or :meth:`find`, change it
+            only through the methods.
         initial: State in which new conversations start.
     """
 
@@ -46,6 +47,14 @@ class Registry:
         self._overflow: dict[int, list[float]] = {}
         # Held for a few operations only, never together with a callback.
         self._lock = threading.Lock()
+
+    def find(self, conversation_id: str) -> Conversation | None:
+        """Return the conversation, ``None`` if it is not known; sees it also while an eviction turns the queue."""
+        conversation = self.known.get(conversation_id)
+        if conversation is None:
+            with self._lock:
+                conversation = self.known.get(conversation_id)
+        return conversation
 
     def open(self, conversation_id: str) -> Conversation | None:
         """Return the conversation, made anew if it is not known; ``None`` if there is no room."""

@@ -2,7 +2,8 @@
 
 The work has to be new all the time, or the guard would be measured on a loop.  So a topic lasts for some messages and
 brings its own words, drawn from eleven thousand by a Zipf-like law, with names, figures and identifiers of its own:
-a long conversation keeps saying things it has not said.  Nothing here is random from run to run.
+a long conversation keeps saying things it has not said.  Words, distinct words, figures and characters that JSON has
+to escape are as frequent as in recorded conversations.  Nothing here is random from run to run.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ __all__ = ["Looping", "Productive", "lines_of"]
 _FUNCTION_WORDS = (
     "the of to and a in is for on that with it as be this are by at from or an we not have has was will can should if "
     "which so but all there then into its they you i more when than been were now only also after each both no do"
-).split()
+).split()  # noqa: SIM905 - a list of words is read more easily as text
 #: Share of grammar in running English text, and messages that stay with a topic.
 _GRAMMAR = 0.45
 _TOPIC_MESSAGES = 12
 _TOPIC_WORDS = 700
 #: In content words: a figure, a name and an identifier each once in so many.
 _FIGURES, _NAMES, _IDENTIFIERS = 14, 16, 30
-_SYLLABLES = "ka lo mi ren tas ver dun ost bel gra nim por sel thu wex yor zan cor fi hul".split()
+_SYLLABLES = "ka lo mi ren tas ver dun ost bel gra nim por sel thu wex yor zan cor fi hul".split()  # noqa: SIM905
 _SENTENCE_ENDS = (".", ".", ".\n", ".\n\n", ":\n-")
 _UNITS = ("", " ms", " %", " rows", " files", " EUR")
 _START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -106,13 +107,13 @@ class _Words:
 
 
 class Productive:
-    """Agents that get on with their work: an endless iterator of transcript lines as plain data.
+    """Agents that get on with their work: transcript lines as plain data, without end.
 
     Args:
         conversation_id: Id on every line.
         characters: Length of every message.
         seed: Another seed, other messages.
-        tools: Make every second line a tool call and every third its result.
+        tools: After every message, two tool calls with their results.
     """
 
     def __init__(self, conversation_id: str, characters: int, *, seed: int = 1, tools: bool = False) -> None:
@@ -136,9 +137,7 @@ class Productive:
                     number += 2
             sender = recipient
 
-    def _line(
-        self, number: int, sender: str, recipient: str, kind: str, *, call: int | None = None
-    ) -> dict[str, Any]:
+    def _line(self, number: int, sender: str, recipient: str, kind: str, *, call: int | None = None) -> dict[str, Any]:
         characters = self._characters // 3 if kind == "tool_call" else self._characters
         text = self._words.text(characters)
         line = _line(self._conversation_id, number, sender, recipient, kind, text)
@@ -150,7 +149,16 @@ class Productive:
 class Looping:
     """Two agents that thank each other in ever other words: transcript lines as plain data, without end."""
 
-    _OPENINGS = ("Great, ", "Perfect, ", "Excellent, ", "Wonderful, ", "Absolutely, ", "Indeed, ", "Yes, ", "Of course, ")
+    _OPENINGS = (
+        "Great, ",
+        "Perfect, ",
+        "Excellent, ",
+        "Wonderful, ",
+        "Absolutely, ",
+        "Indeed, ",
+        "Yes, ",
+        "Of course, ",
+    )
     _THANKS = (
         "thank you so much for the confirmation",
         "I really appreciate your help with this",
@@ -187,9 +195,7 @@ class Looping:
             number += 1
 
 
-def _line(
-    conversation_id: str, number: int, sender: str, recipient: str, kind: str, content: str
-) -> dict[str, Any]:
+def _line(conversation_id: str, number: int, sender: str, recipient: str, kind: str, content: str) -> dict[str, Any]:
     return {
         "conversation_id": conversation_id,
         "sender": sender,

@@ -222,8 +222,7 @@ def test_the_command_shows_both_conversations(tmp_path: Path, use_langgraph: boo
     assert out.count("HALTED") == 1
     assert "Confirmation ping-pong: planner and reviewer" in out
     assert re.search(r"halt at message \d+, the loop began at message 5 ", out)
-    assert "Left alone until morning: 7,200 turns, " in out
-    assert re.search(r"^7,200 turns, about \d\d\d,\d\d\d,\d\d\d tokens", out, re.M)
+    assert re.search(r"^Left alone until morning: 7,200 turns, about \d{3},\d{3},\d{3} tokens", out, re.M)
     assert "agentbreaker explain AB201" in out
     assert "pip install" not in out
     assert "\x1b" not in out

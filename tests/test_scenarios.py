@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentbreaker.replay import ConversationReport, read_sources, replay
-
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
-FOLDERS = sorted(path for path in SCENARIOS.iterdir() if path.is_dir())
+FOLDERS = sorted(path.parent for path in SCENARIOS.glob("*/scenario.toml"))
+
+
+def module(name: str) -> Any:
+    """A module beside the scenarios."""
+    if str(SCENARIOS) not in sys.path:
+        sys.path.append(str(SCENARIOS))
+    return importlib.import_module(name)
 
 
 def tables(folder: Path) -> dict[str, Any]:
@@ -19,35 +28,78 @@ def tables(folder: Path) -> dict[str, Any]:
     return tomllib.loads((folder / "scenario.toml").read_text("utf-8"))
 
 
-CASES = [(folder, name) for folder in FOLDERS for name in tables(folder)]
+@cache
+def known_misses() -> dict[str, dict[str, str]]:
+    """What the engine does not get right yet: outcome and reason, by conversation."""
+    return {
+        conversation: {"outcome": outcome, "reason": table["reason"]}
+        for table in tomllib.loads((SCENARIOS / "known-misses.toml").read_text("utf-8")).values()
+        for conversation, outcome in table["conversations"].items()
+    }
 
 
-def outcome(folder: Path, name: str) -> ConversationReport:
-    """Replay one scenario with the default policy."""
-    reports = list(replay(read_sources([folder / f"{name}.jsonl"], strict=True)))
-    assert len(reports) == 1, "a scenario is one conversation"
-    return reports[0]
+@cache
+def outcomes(folder: Path) -> dict[str, tuple[str, Any, Any]]:
+    """Replay a folder with the default policy: table, outcome and report by conversation."""
+    report = module("_report")
+    return {
+        result.conversation_id: (name, report.outcome_of(expected, result), result)
+        for name, expected, result in report.results(folder)
+    }
 
 
-@pytest.mark.parametrize(("folder", "name"), CASES, ids=[f"{folder.name}/{name}" for folder, name in CASES])
-def test_scenario_ends_as_expected(folder: Path, name: str) -> None:
+CASES = [
+    (folder, conversation)
+    for folder in FOLDERS
+    for name, table in tables(folder).items()
+    for conversation in module("_report").conversation_ids(name, table)
+]
+
+
+@pytest.mark.parametrize(("folder", "conversation"), CASES, ids=[f"{folder.name}/{name}" for folder, name in CASES])
+def test_conversation_ends_as_expected(folder: Path, conversation: str) -> None:
     """A runaway is halted no earlier and no later than stated; what is legitimate is neither halted nor warned."""
-    expected = tables(folder)[name]
-    report = outcome(folder, name)
-    if expected.get("quiet"):
-        assert (report.halted_at, report.warned_at) == (None, None), report
-        return
-    assert report.halted_at is not None, "not halted"
-    assert expected["halt_from"] <= report.halted_at <= expected["halt_by"], report
-    assert expected.get("detector") in (None, report.detector)
+    _, outcome, report = outcomes(folder)[conversation]
+    known = known_misses().get(conversation)
+    if known is None:
+        assert outcome == "ok", report
+    else:
+        assert outcome != "ok", "no longer a miss: take it out of known-misses.toml"
+        assert outcome == known["outcome"], report
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_transcript_has_a_table_with_a_story(folder: Path) -> None:
     """No scenario without an expectation and a story, no expectation without a scenario, no unknown key."""
     expected = tables(folder)
-    assert set(expected) == {path.stem for path in folder.glob("*.jsonl")}
+    assert set(expected) == {path.name.split(".jsonl")[0] for path in folder.glob("*.jsonl*")}
+    ids = module("_report").conversation_ids
+    found = {(name, conversation) for conversation, (name, _, _) in outcomes(folder).items()}
+    assert found == {(name, conversation) for name, table in expected.items() for conversation in ids(name, table)}
     for table in expected.values():
         assert table["story"].strip()
-        assert set(table) <= {"story", "quiet", "halt_from", "halt_by", "detector"}
-        assert table.get("quiet") or table["halt_from"] <= table["halt_by"]
+        assert set(table) <= {"story", "quiet", "halt_from", "halt_by", "detector", "count", "conversations"}
+        for window in table.get("conversations", {}).values() or [table]:
+            assert table.get("quiet") or window["halt_from"] <= window["halt_by"]
+
+
+def test_known_misses_are_conversations_and_have_a_reason() -> None:
+    """The list of misses names nothing that is not there, and says why."""
+    assert set(known_misses()) <= {conversation for _, conversation in CASES}
+    assert all(len(miss["reason"].split()) > 3 for miss in known_misses().values())
+
+
+def test_there_are_enough_conversations_of_both_sorts() -> None:
+    """At least sixty runaways and two hundred legitimate conversations, in English and in Chinese."""
+    legitimate = sum(folder.name.startswith("legitimate") for folder, _ in CASES)
+    assert legitimate >= 200
+    assert len(CASES) - legitimate >= 60
+    assert sum("-zh" in conversation for _, conversation in CASES) >= 130
+
+
+def test_generated_files_are_what_the_generator_writes() -> None:
+    """The files are not edited by hand, and the generator gives the same bytes in every process."""
+    done = subprocess.run(
+        [sys.executable, str(SCENARIOS / "generate.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

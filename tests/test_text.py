@@ -1,0 +1,157 @@
+"""Canonical text: deaf to cheap disguises, bounded in cost, the same whatever the order."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentbreaker import Message, Tool
+from agentbreaker import text as module
+from agentbreaker.text import MAX_CHARACTERS, analyse, looks_like_failure, volatile_codes
+
+PLAIN = "The Reviewer confirms shipment number 4711 of the great harbour company"
+CJK = "确认卑尔根仓库收到四百条皮划艇"
+
+
+def codes(content: str) -> set[int]:
+    """What the engine makes of a text."""
+    return analyse(Message("c", "ann", content=content)).codes
+
+
+def spread(mark: str) -> Callable[[str], str]:
+    """Put a mark after each letter."""
+    return lambda text: "".join(c + mark if c.isalpha() else c for c in text)
+
+
+#: Default-ignorable and format code points: nobody sees them, and they must not cut a word in two.
+UNSEEN = [
+    *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180E, 0x200B, 0x200C, 0x200D, 0x200E, 0x202A),
+    *(0x202E, 0x2060, 0x2064, 0x2066, 0x206F, 0x3164, 0xFE00, 0xFE0F, 0xFEFF, 0xFFA0, 0xFFF9, 0xFFFB, 0x1BCA0),
+    *(0x1D173, 0xE0001, 0xE0041, 0xE0100, 0xE01EF),
+]
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "upper case": str.upper,
+    "swapped case": str.swapcase,
+    "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+    "bold mathematical": lambda text: "".join(
+        chr(0x1D41A + ord(c) - 97) if "a" <= c <= "z" else c for c in text.lower()
+    ),
+    "confusable": lambda text: text.translate(str.maketrans("aeocp", "аеоср")),
+    "punctuation": lambda text: "--- " + text.replace(" ", " ... ") + "!!!",
+    "white space": lambda text: "\n\t " + text.replace(" ", " \r\n\u3000") + "  ",
+    **{f"U+{code:04X}": spread(chr(code)) for code in UNSEEN},
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_a_disguise_changes_nothing(disguise: str) -> None:
+    """Case, width, fonts, look-alike letters and unseen characters give the same codes."""
+    assert codes(DISGUISES[disguise](PLAIN)) == codes(PLAIN)
+
+
+@pytest.mark.parametrize("code", UNSEEN)
+def test_unseen_characters_do_not_cut_chinese(code: int) -> None:
+    """The same for a script that is written without spaces."""
+    assert codes(chr(code).join(CJK)) == codes(CJK)
+
+
+@given(st.lists(st.sampled_from(PLAIN.split() + ["谢谢", "好的,", "x7", "99"]), min_size=1, max_size=12), st.randoms())
+def test_masked_fingerprints_ignore_order_and_numbers(words: list[str], random: object) -> None:
+    """Words in any order, with any counter between them, have one masked fingerprint."""
+    shuffled = [*words, "12345", "run77x"]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = (analyse(Message("c", "ann", content=" ".join(order))) for order in (words, shuffled))
+    assert one.masked == other.masked
+    assert one.fingerprint != other.fingerprint
+
+
+@given(st.text())
+def test_analysis_is_repeatable(content: str) -> None:
+    """Any text: no exception, the same answer twice, and no effect of doubling it."""
+    first, second = (analyse(Message("c", "ann", content=content)) for _ in range(2))
+    assert (first.codes, first.fingerprint, first.masked) == (second.codes, second.fingerprint, second.masked)
+    if len(content) < MAX_CHARACTERS // 4:
+        assert codes(f"{content} {content}") == first.codes
+    assert isinstance(looks_like_failure(first), bool)
+    assert isinstance(volatile_codes(first), set)
+
+
+@given(st.text(), st.text())
+def test_fingerprints_tell_texts_apart(one: str, other: str) -> None:
+    """The exact fingerprint is that of the text without the space around it."""
+    same = one.strip() == other.strip()
+    prints = [analyse(Message("c", "ann", content=content)).fingerprint for content in (one, other)]
+    assert (prints[0] == prints[1]) is same
+
+
+def test_arguments_in_another_order_are_the_same_call() -> None:
+    """A mapping has no order; a different value is a different call."""
+    calls = [
+        analyse(Message("c", "a", "t", "tool_call", tool=Tool("t", arguments=arguments)))
+        for arguments in ({"a": 1, "b": [2]}, {"b": [2], "a": 1}, {"a": 1, "b": [3]})
+    ]
+    assert calls[0].fingerprint == calls[1].fingerprint != calls[2].fingerprint
+
+
+@pytest.mark.parametrize("content", ["", "  \n", "---", "Error: not found", "404", "null", "错误:超时", "无结果"])
+def test_failures_are_recognised(content: str) -> None:
+    """Empty and failing results, in English and Chinese."""
+    assert looks_like_failure(analyse(Message("c", "t", content=content)))
+
+
+@pytest.mark.parametrize("content", ["Plan: basic", "1", "收到四百条", "Harbour Gischt with 9 berths"])
+def test_answers_are_no_failures(content: str) -> None:
+    """An answer is an answer."""
+    assert not looks_like_failure(analyse(Message("c", "t", content=content)))
+
+
+def best_of(times: int, work: Callable[[], object]) -> float:
+    """Seconds of the quickest run."""
+    best = float("inf")
+    for _ in range(times):
+        begin = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+@pytest.mark.parametrize("piece", ["word ", "确认", "a", "\u200b", "e\u0301\u0327", "12:30 "])
+def test_ten_megabytes_cost_no_more_than_a_hundredth_of_them(piece: str) -> None:
+    """Beyond the bound the cost of a message does not grow with its length."""
+    short = Message("c", "ann", content=piece * (100_000 // len(piece)))
+    long = Message("c", "ann", content=piece * (10_000_000 // len(piece)))
+    assert len(analyse(long).raw) <= MAX_CHARACTERS + 1
+    assert best_of(3, lambda: analyse(long)) < 20 * best_of(3, lambda: analyse(short)) + 0.005
+
+
+PATTERNS = [value for value in vars(module).values() if isinstance(value, re.Pattern)]
+ADVERSARIAL = [
+    "1",
+    "12:",
+    "1:1",
+    "9999-99-",
+    "12:30:30.",
+    "no ",
+    "not ",
+    "time",
+    " ",
+    "没有找",
+    "確",
+    "\n",
+    "error",
+    "-",
+]
+
+
+@pytest.mark.parametrize("piece", ADVERSARIAL)
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.pattern[:16])
+def test_patterns_are_linear(pattern: re.Pattern[str], piece: str) -> None:
+    """Eight times the text takes about eight times as long, and not sixty-four, up to 64 KiB of near misses."""
+    eighth, whole = (piece * (size // len(piece)) + "x" for size in (8_192, 65_536))
+    before = best_of(3, lambda: pattern.findall(eighth))
+    assert best_of(3, lambda: pattern.findall(whole)) < 30 * before + 0.002
