@@ -1,0 +1,122 @@
+"""Write the generated scenarios, check them, or report how the engine does on them.
+
+``generate.py`` writes them all (the same bytes every time); ``--check`` exits 1 if a file differs from what would be
+written; ``--report`` replays them with the default policy and prints a table; ``--misses`` replays them and writes
+``known-misses.toml`` anew (reasons are kept).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import sys
+import tomllib
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+
+import _legitimate  # noqa: E402
+import _legitimate_tools  # noqa: E402
+import _runaways  # noqa: E402
+import _runaways_tools  # noqa: E402
+from _kinds import LANGUAGES, Kind  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+KINDS: list[Kind] = [*_runaways.KINDS, *_runaways_tools.KINDS, *_legitimate.KINDS, *_legitimate_tools.KINDS]
+#: Transcripts above this size are written compressed.
+_PLAIN_BYTES = 20_000
+_MARK = "# Written by scenarios/generate.py: everything below this line. Do not edit."
+
+
+def generated() -> dict[Path, bytes]:
+    """Return all files by path, uncompressed."""
+    files: dict[Path, bytes] = {}
+    tables: dict[str, list[str]] = {}
+    for kind in KINDS:
+        for lang in LANGUAGES:
+            scripts = kind.scripts(lang)
+            name = f"{kind.name}-{lang}"
+            data = "".join(script.dump() for script in scripts).encode()
+            suffix = ".jsonl.gz" if len(data) > _PLAIN_BYTES else ".jsonl"
+            files[HERE / kind.folder / f"{name}{suffix}"] = data
+            lines = ["", f"[{name}]", f'story = "{kind.story(lang)}"', f"count = {len(scripts)}"]
+            if not kind.runaway:
+                lines.append("quiet = true")
+            elif kind.detector:
+                lines.append(f'detector = "{kind.detector}"')
+            if kind.runaway:
+                for script in scripts:
+                    lines += [
+                        "",
+                        f'[{name}.conversations."{script.id}"]',
+                        f"onset = {script.onset}",
+                        f"halt_from = {script.halt_from}",
+                        f"halt_by = {script.halt_by}",
+                    ]
+            tables.setdefault(kind.folder, []).extend(lines)
+    for folder, lines in tables.items():
+        path = HERE / folder / "scenario.toml"
+        by_hand = path.read_text("utf-8").split(_MARK)[0].rstrip() if path.exists() else ""
+        files[path] = (by_hand + ("\n\n" if by_hand else "") + "\n".join([_MARK, *lines]) + "\n").encode()
+    return files
+
+
+def stored(path: Path) -> bytes | None:
+    """Return what a file holds, uncompressed; what counts is the text, not what a version of zlib makes of it."""
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
+
+
+def orphans(files: dict[Path, bytes]) -> list[Path]:
+    """Transcripts that no table speaks of any more, or that are written under another name now."""
+    found = []
+    for table, data in files.items():
+        if table.suffix == ".toml":
+            by_hand = tomllib.loads(data.decode().split(_MARK)[0])
+            for path in sorted(table.parent.glob("*.jsonl*")):
+                if path not in files and path.name.split(".jsonl")[0] not in by_hand:
+                    found.append(path)
+    return found
+
+
+def write() -> int:
+    """Write what differs."""
+    files = generated()
+    for path in orphans(files):
+        path.unlink()
+    for path, data in files.items():
+        if stored(path) != data:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
+    return 0
+
+
+def check() -> int:
+    """Name the files that differ."""
+    files = generated()
+    wrong = [path for path, data in files.items() if stored(path) != data] + orphans(files)
+    for path in wrong:
+        print(f"differs: {path.relative_to(HERE)}")
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    """Run one of the four commands."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--check", action="store_true", help="exit 1 if a file differs")
+    group.add_argument("--report", action="store_true", help="print how the engine does on all scenarios")
+    group.add_argument("--misses", action="store_true", help="write known-misses.toml anew")
+    options = parser.parse_args()
+    if options.report or options.misses:
+        import _report
+
+        return _report.main(HERE) if options.report else _report.write_misses(HERE)
+    return check() if options.check else write()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
