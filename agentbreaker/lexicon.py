@@ -13,7 +13,7 @@ bits       meaning
 0 to 6     weight in sixteenths (0 to 127)
 7          number or identifier: its weight is capped per message
 8          acknowledging or polite: one weak signal among others
-9 to 40    CRC-32 of the token, the same in every process
+9 to 29    21 bits of the CRC-32 of the token, the same in every process
 =========  =====================================================================
 """
 
@@ -99,18 +99,18 @@ class Lexicon(dict[bytes, int]):
         if code is None:
             code = self._code_of(token)
         elif code:
-            code |= crc32(token) << 9
+            code |= _hashed(token)
         if len(token) <= _LONGEST_KEPT:
             self[token] = code
         return code
 
     def _code_of(self, token: bytes) -> int:
-        hashed = crc32(token) << 9
+        hashed = _hashed(token)
         if token.isdigit():
             code = hashed | NUMERIC | (_NUMBER if len(token) <= _LONGEST_NUMBER else _IDENTIFIER)
             value = int(token) if len(token) <= _LONGEST_NUMBER else 0
             if value:
-                self._predecessors[code] = crc32(b"%d" % (value - 1)) << 9 | NUMERIC | _NUMBER
+                self._predecessors[code] = _hashed(b"%d" % (value - 1)) | NUMERIC | _NUMBER
             return code
         if token.isascii():
             if not token.isalpha():
@@ -125,6 +125,11 @@ class Lexicon(dict[bytes, int]):
     def predecessor(self, code: int) -> int | None:
         """Code of the number that is one smaller, to tell a counter from a new figure; ``None`` for other tokens."""
         return self._predecessors.get(code)
+
+
+def _hashed(token: bytes) -> int:
+    """The upper bits of a code, which stays below 2 ** 30: Python handles longer numbers half as fast."""
+    return (crc32(token) & 0x1FFFFF) << 9
 
 
 def is_cjk(character: str) -> bool:
@@ -145,6 +150,10 @@ def _fixed_weights() -> dict[bytes, int]:
     return fixed
 
 
+#: Codes of all acknowledging words, for one set intersection.
+ACKNOWLEDGING_CODES = frozenset(
+    _hashed(word) | ACKNOWLEDGING for word in f"{_ACKNOWLEDGING_WORDS} {_ACKNOWLEDGING_CJK}".encode().split()
+)
 _shared: list[Lexicon] = []
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from agentbreaker.lexicon import ACKNOWLEDGING, NUMERIC, WEIGHT_MASK, WEIGHT_UNIT, lexicon
-from agentbreaker.text import Recent, Text, looks_like_failure, volatile_codes
+from agentbreaker.lexicon import ACKNOWLEDGING_CODES, NUMERIC, WEIGHT_MASK, WEIGHT_UNIT, lexicon
+from agentbreaker.text import Recent, Text, looks_like_failure, looks_like_waiting, volatile_codes
 
 if TYPE_CHECKING:
     from agentbreaker.config import NoveltySettings
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "NoveltyMeter", "Observation", "Round"]
 
-#: Bytes of a generation of words seen (a bitmap), and the number of set bits that ends it early.
-_BITMAP_BYTES = 4096
-_BITMAP_FULL = int(_BITMAP_BYTES * 8 * 0.35)
+#: Slots of the set of words: a word's slot holds the number of the generation in which it was heard last.
+_SLOTS = 8192
+#: Words of one generation that end it early: above this the set is too full to tell new from old.
+_MOST_WORDS = _SLOTS * 2 // 5
+_LAST_GENERATION = 255
 #: Messages of a generation, and how many more for each speaker.  Words are remembered for one to two generations:
 #: were they remembered for ever, any talk would run out of new words in the end (Heaps' law), however productive.
 _GENERATION = 32
@@ -32,13 +34,10 @@ _MAX_SPEAKERS = 64
 #: Fingerprints of messages, calls and results that are remembered, and unanswered calls.
 _MAX_FINGERPRINTS = 192
 _MAX_PENDING = 64
-_BITS = (1, 2, 4, 8, 16, 32, 64, 128)
 #: Information of the new numbers of one message counts up to this, so that counters cannot pass for facts.
 _MAX_NUMBERS = 12.0
 #: A number that follows one already seen is a counter: this share of its weight counts.
 _COUNTER_SHARE = 0.25
-
-_NOTHING = bytearray(_BITMAP_BYTES)
 
 #: Name spaces of the fingerprints, in bits that tell the length of a text beyond 512 MiB.
 _CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR = (space << 29 for space in range(1, 6))
@@ -59,6 +58,7 @@ class Round(enum.IntEnum):
     """What a tool round (a call and its result) was worth; several results of one batch of calls are one round.
 
     ``PROGRESS``: something new.  ``CHANGED_FIGURES``: the same but for numbers.  ``NEUTRAL``: nothing to say.
+    ``WAITING``: the same again, but the answer says that something is still under way.
     ``STALE_FAILURE``: another call, the same failure.  ``NEAR_FAILURE``: the same call but for numbers and ids, and a
     failure again.  ``SAME_RESULT``: the same result again, the call is not on record.  ``EXACT_REPEAT``: the same
     call with the same result.
@@ -68,10 +68,11 @@ class Round(enum.IntEnum):
     PROGRESS = 1
     CHANGED_FIGURES = 2
     NEUTRAL = 3
-    STALE_FAILURE = 4
-    NEAR_FAILURE = 5
-    SAME_RESULT = 6
-    EXACT_REPEAT = 7
+    WAITING = 4
+    STALE_FAILURE = 5
+    NEAR_FAILURE = 6
+    SAME_RESULT = 7
+    EXACT_REPEAT = 8
 
 
 # Members of an enumeration are slow to reach, and these are met on every message.
@@ -153,16 +154,17 @@ class NoveltyMeter:
         "_age",
         "_base",
         "_batch",
-        "_before",
         "_ceiling",
-        "_fill",
         "_fingerprints",
+        "_generation",
         "_lowest",
         "_pending",
         "_per_word",
         "_scored_batch",
         "_seen",
         "_speakers",
+        "_words",
+        "_words_before",
     )
 
     def __init__(self, settings: NoveltySettings) -> None:
@@ -171,12 +173,12 @@ class NoveltyMeter:
         self._ceiling = settings.ceiling
         self._lowest = -settings.drain
         # Words of the current generation and of the one before it.
-        self._seen = bytearray(_BITMAP_BYTES)
-        self._before = _NOTHING
-        self._fill = 0
+        self._seen = bytearray(_SLOTS)
+        self._generation = 2
+        self._words = self._words_before = 0
         self._age = 0
-        # A dictionary is half the size of a set.
-        self._speakers: dict[str, None] = {}
+        # What each speaker said last, as a fingerprint.
+        self._speakers: dict[str, int] = {}
         self._fingerprints = Recent(_MAX_FINGERPRINTS)
         # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
         self._pending: list[tuple[str | None, int, int, int]] | None = None
@@ -192,9 +194,9 @@ class NoveltyMeter:
         speakers = self._speakers
         speaker = message.sender
         if speaker not in speakers and len(speakers) < _MAX_SPEAKERS:
-            speakers[speaker] = None
+            speakers[speaker] = 0
         self._age = age = self._age + 1
-        if age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._fill > _BITMAP_FULL:
+        if age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._words > _MOST_WORDS:
             self._grow_old()
         if kind == "system":
             seen.kind = Kind.CONTEXT
@@ -220,7 +222,14 @@ class NoveltyMeter:
                 seen.emptiness = emptiness if emptiness > 0.0 else 0.0
                 return
             seen.kind = _TALK
-            seen.repeated = self._fingerprints.add(hash_pair(text.fingerprint, speaker))
+            fingerprint = text.fingerprint
+            seen.repeated = self._fingerprints.add(hash_pair(fingerprint, speaker, message.recipient))
+            said_last = speakers.get(speaker)
+            if speaker in speakers:
+                speakers[speaker] = fingerprint
+            if said_last == fingerprint and not seen.repeated:
+                # The same words to somebody else: work handed out to many, neither news nor repetition.
+                return
             if emptiness > 0.0:
                 seen.emptiness = emptiness
                 seen.acknowledging = _acknowledging(text.codes)
@@ -229,25 +238,22 @@ class NoveltyMeter:
                 seen.emptiness = emptiness if emptiness > lowest else lowest
 
     def _information(self, text: Text) -> float:
-        """Information of the tokens that the conversation has not had, and remember them."""
+        """Information of the tokens that the conversation has not had lately, and remember them."""
         seen = self._seen
-        before = self._before
-        bits = _BITS
-        words = 0
+        now = self._generation
+        before = now - 1
+        words = fresh = renewed = 0
         numbers: list[int] | None = None
-        fill = 0
         for code in text.codes:
-            # One shift and mask of the long code; what follows are small numbers, which are twice as fast.
-            spot = code >> 9 & 0x7FFF
-            place = spot >> 3
-            bit = bits[spot & 7]
-            byte = seen[place]
-            if byte & bit:
+            slot = code >> 9 & 8191
+            heard = seen[slot]
+            if heard == now:
                 continue
-            seen[place] = byte | bit
-            fill += 1
-            if before[place] & bit:
+            seen[slot] = now
+            if heard == before:
+                renewed += 1
                 continue
+            fresh += 1
             facts = code & 0xFF
             if facts < NUMERIC:
                 words += facts
@@ -255,17 +261,24 @@ class NoveltyMeter:
                 numbers = [code]
             else:
                 numbers.append(code)
-        self._fill += fill
         info = words / WEIGHT_UNIT
         if numbers is not None:
             info += self._figures(numbers, text)
+        # Some new words fall into a slot that another word has taken: as many, on average, as slots are taken.
+        info /= 1.0 - (self._words + self._words_before) / _SLOTS
+        self._words += fresh + renewed
+        self._words_before -= renewed
         return info
 
     def _grow_old(self) -> None:
         """Begin a new generation of words: the current one is old or full."""
-        self._before = self._seen
-        self._seen = bytearray(_BITMAP_BYTES)
-        self._fill = 0
+        self._generation += 1
+        self._words_before = self._words
+        if self._generation > _LAST_GENERATION:
+            self._seen = bytearray(_SLOTS)
+            self._generation = 2
+            self._words_before = 0
+        self._words = 0
         self._age = 0
 
     def _figures(self, numbers: list[int], text: Text) -> float:
@@ -278,10 +291,8 @@ class NoveltyMeter:
                 continue
             weight = (code & WEIGHT_MASK) / WEIGHT_UNIT
             previous = table.predecessor(code)
-            if previous is not None:
-                place = previous >> 12 & 0xFFF
-                if (self._seen[place] | self._before[place]) & _BITS[previous >> 9 & 7]:
-                    weight *= _COUNTER_SHARE
+            if previous is not None and self._generation - self._seen[previous >> 9 & 8191] <= 1:
+                weight *= _COUNTER_SHARE
             total += weight
         return total if total < _MAX_NUMBERS else _MAX_NUMBERS
 
@@ -327,8 +338,11 @@ class NoveltyMeter:
             worth = Round.PROGRESS if new_call else Round.NEUTRAL
         else:
             worth = Round.STALE_FAILURE if new_call else Round.NEAR_FAILURE
-        if worth >= Round.STALE_FAILURE and not self._once(batch):
-            worth = Round.NEUTRAL
+        if worth >= Round.STALE_FAILURE:
+            if looks_like_waiting(text):
+                worth = Round.WAITING
+            elif not self._once(batch):
+                worth = Round.NEUTRAL
         seen.round = worth
 
     def _take_call(self, message: Message) -> tuple[str | None, int, int, int] | None:
@@ -352,12 +366,12 @@ class NoveltyMeter:
         return True
 
 
-def hash_pair(fingerprint: int, name: str) -> int:
-    """Join a text's fingerprint with a name, for the lifetime of the process."""
-    return fingerprint ^ hash(name)
+def hash_pair(fingerprint: int, sender: str, recipient: str | None) -> int:
+    """Join a text's fingerprint with the names of an edge, for the lifetime of the process."""
+    return fingerprint ^ hash((sender, recipient))
 
 
 def _acknowledging(codes: set[int]) -> float:
     if not codes:
         return 0.0
-    return sum([1 for code in codes if code & ACKNOWLEDGING]) / len(codes)
+    return len(codes & ACKNOWLEDGING_CODES) / len(codes)

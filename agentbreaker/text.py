@@ -19,7 +19,7 @@ from agentbreaker.lexicon import NUMERIC, lexicon
 if TYPE_CHECKING:
     from agentbreaker.message import Message
 
-__all__ = ["MAX_CHARACTERS", "Recent", "Text", "analyse", "looks_like_failure", "volatile_codes"]
+__all__ = ["MAX_CHARACTERS", "Recent", "Text", "analyse", "looks_like_failure", "looks_like_waiting", "volatile_codes"]
 
 #: Characters of a message that are looked at word by word: the first and the last half of this.
 MAX_CHARACTERS = 8192
@@ -50,7 +50,13 @@ _CLOCK_SHAPE, _DATE_SHAPE = b"0:00", b"0000-00-00"
 _FAILURE = re.compile(
     r"\b(?:error|errors|failed|failure|exception|traceback|not found|no results?|no matches|no such|none|null|empty|"
     r"invalid|denied|forbidden|unavailable|timed out|timeout|unable|cannot|404|500|503)\b"
+    r"|:\s*\[\s*\]"
     r"|找不到|未找到|没有找到|不存在|无结果|为空|错误|失败|异常|超时|无法",
+    re.IGNORECASE,
+)
+_WAITING = re.compile(
+    r"\b(?:running|pending|in[ _-]?progress|queued|processing|waiting|starting|scheduled|not (?:yet )?ready|building)\b"
+    r"|运行中|进行中|处理中|等待|排队|未完成",
     re.IGNORECASE,
 )
 _FAILURE_WINDOW = 400
@@ -166,9 +172,14 @@ _64_BITS = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def looks_like_failure(text: Text) -> bool:
-    """Whether a tool's result says that nothing was found or that the call failed; empty text counts."""
+    """Whether a tool's result says that nothing was found or that the call failed; silence is no failure."""
     head = text.raw.strip()[:_FAILURE_WINDOW]
-    return not any(map(str.isalnum, head)) or _FAILURE.search(head) is not None
+    return bool(head) and (not any(map(str.isalnum, head)) or _FAILURE.search(head) is not None)
+
+
+def looks_like_waiting(text: Text) -> bool:
+    """Whether a tool's result says that something is still under way, as the answer to a poll does."""
+    return _WAITING.search(text.raw.strip()[:_FAILURE_WINDOW]) is not None
 
 
 def _tool_text(message: Message, content: str) -> str:

@@ -139,7 +139,13 @@ class Evidence:
 #: What a tool round drains of the evidence of talk.
 TALK_DRAIN = {Round.PROGRESS: 3.0, Round.CHANGED_FIGURES: 1.0}
 #: What a tool round adds to the evidence of repetition.
-ROUND_EVIDENCE = {Round.STALE_FAILURE: 0.5, Round.NEAR_FAILURE: 0.75, Round.SAME_RESULT: 1.0, Round.EXACT_REPEAT: 1.0}
+ROUND_EVIDENCE = {
+    Round.WAITING: 0.1,
+    Round.STALE_FAILURE: 0.5,
+    Round.NEAR_FAILURE: 0.75,
+    Round.SAME_RESULT: 1.0,
+    Round.EXACT_REPEAT: 1.0,
+}
 ROUND_DRAIN = 2.0
 
 
