@@ -178,7 +178,7 @@ class NoveltyMeter:
         self._words = self._words_before = 0
         self._age = 0
         # What each speaker said last, as a fingerprint.
-        self._speakers: dict[str, int] = {}
+        self._speakers: dict[str, int | None] = {}
         self._fingerprints = Recent(_MAX_FINGERPRINTS)
         # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
         self._pending: list[tuple[str | None, int, int, int]] | None = None
@@ -194,7 +194,7 @@ class NoveltyMeter:
         speakers = self._speakers
         speaker = message.sender
         if speaker not in speakers and len(speakers) < _MAX_SPEAKERS:
-            speakers[speaker] = 0
+            speakers[speaker] = None
         self._age = age = self._age + 1
         if age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._words > _MOST_WORDS:
             self._grow_old()
@@ -261,11 +261,10 @@ class NoveltyMeter:
                 numbers = [code]
             else:
                 numbers.append(code)
-        info = words / WEIGHT_UNIT
+        # Some new words fall into a slot that another word has taken: as many, on average, as slots are taken.
+        info = words / WEIGHT_UNIT / (1.0 - (self._words + self._words_before) / _SLOTS)
         if numbers is not None:
             info += self._figures(numbers, text)
-        # Some new words fall into a slot that another word has taken: as many, on average, as slots are taken.
-        info /= 1.0 - (self._words + self._words_before) / _SLOTS
         self._words += fresh + renewed
         self._words_before -= renewed
         return info

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbreaker import Message, Tool
+from agentbreaker import Action, Guard, Message, Tool
 from agentbreaker.config import NoveltySettings
 from agentbreaker.novelty import Kind, NoveltyMeter, Observation, Round
 from agentbreaker.text import analyse
@@ -129,7 +129,7 @@ def test_memory_is_bounded() -> None:
             held = [getattr(meter.meter, name) for name in NoveltyMeter.__slots__]
             sizes.append(sum(map(sys.getsizeof, held)))
             assert sizes[-1] < 40_000
-            assert all(len(item) <= 4096 for item in held if hasattr(item, "__len__"))
+            assert all(len(item) <= 8192 for item in held if hasattr(item, "__len__"))
     assert sizes[1] <= sizes[0] + 512
 
 
@@ -168,3 +168,26 @@ def test_what_a_message_is(facts: dict[str, Any], kind: Kind) -> None:
     facts = dict(facts)
     content = str(facts.pop("content", "Anchors aweigh"))
     assert Meter().say(content, **facts).kind is kind
+
+
+def test_the_same_prompt_to_many_workers_is_no_repetition() -> None:
+    """Work that is handed out to many in the same words is neither news nor a repeat."""
+    guard = Guard()
+    for number in range(40):
+        prompt = Message("c", "boss", f"worker-{number}", content="Summarise your part in three sentences.")
+        assert guard.observe(prompt).action is Action.ALLOW
+
+
+def test_a_long_poll_is_left_alone_and_an_endless_one_is_not() -> None:
+    """Twenty identical answers that say to wait are work; some dozens more are a loop."""
+    guard = Guard()
+    halted_at = None
+    for number in range(60):
+        call = Tool("status", call_id=str(number), arguments={"job": "exp-88"})
+        answer = Tool("status", call_id=str(number), result='{"state": "running"}')
+        guard.observe(Message("c", "agent", "env", "tool_call", tool=call))
+        if not guard.observe(Message("c", "env", "agent", "tool_result", tool=answer)).allowed:
+            halted_at = number
+            break
+    assert halted_at is not None
+    assert halted_at > 20

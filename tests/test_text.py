@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentbreaker import Message, Tool
 from agentbreaker import text as module
-from agentbreaker.text import MAX_CHARACTERS, analyse, looks_like_failure, volatile_codes
+from agentbreaker.text import MAX_CHARACTERS, analyse, looks_like_failure, looks_like_waiting, volatile_codes
 
 PLAIN = "The Reviewer confirms shipment number 4711 of the great harbour company"
 CJK = "确认卑尔根仓库收到四百条皮划艇"
@@ -98,13 +98,23 @@ def test_arguments_in_another_order_are_the_same_call() -> None:
     assert calls[0].fingerprint == calls[1].fingerprint != calls[2].fingerprint
 
 
-@pytest.mark.parametrize("content", ["", "  \n", "---", "Error: not found", "404", "null", "错误:超时", "无结果"])
+@pytest.mark.parametrize(
+    "content", ["---", "[]", '{"hits": [], "total": 0}', "Error: not found", "404", "null", "错误:超时"]
+)
 def test_failures_are_recognised(content: str) -> None:
-    """Empty and failing results, in English and Chinese."""
+    """Failing results and answers that hold nothing, in English and Chinese."""
     assert looks_like_failure(analyse(Message("c", "t", content=content)))
 
 
-@pytest.mark.parametrize("content", ["Plan: basic", "1", "收到四百条", "Harbour Gischt with 9 berths"])
+@pytest.mark.parametrize("content", ["running", '{"state": "IN_PROGRESS"}', "job 7 is still queued", "处理中"])
+def test_polls_of_something_under_way_are_recognised(content: str) -> None:
+    """An answer that says to wait is not the answer of a loop."""
+    assert looks_like_waiting(analyse(Message("c", "t", content=content)))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "  \n", "ok", "Plan: basic", "1", "收到四百条", "Harbour Gischt with 9 berths"]
+)
 def test_answers_are_no_failures(content: str) -> None:
     """An answer is an answer."""
     assert not looks_like_failure(analyse(Message("c", "t", content=content)))
