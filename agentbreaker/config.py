@@ -90,12 +90,15 @@ class NoveltySettings(_Section):
 
     Expected information is ``base + per_word * distinct words``, at most `ceiling`.  A message that brings it is
     neutral; one that brings twice as much drains one message's worth of evidence, and none drains more than `drain`.
+    In a long conversation messages usually bring less: as much emptiness as has been usual so far, and a margin, is
+    not held against them, up to `allowance`.
     """
 
     base: float = Field(1.0, gt=0, le=1000)
     per_word: float = Field(0.6, ge=0, le=100)
     ceiling: float = Field(24.0, gt=0, le=1000)
     drain: float = Field(1.0, gt=0, le=100)
+    allowance: float = Field(0.3, ge=0, lt=1)
 
 
 class DetectorSettings(_Section):

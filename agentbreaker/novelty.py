@@ -31,6 +31,12 @@ _LAST_GENERATION = 255
 _GENERATION = 32
 _GENERATION_PER_SPEAKER = 4
 _MAX_SPEAKERS = 64
+#: The longer honest talk goes on, the more of it has been said before: what is usual in a conversation, and a margin,
+#: is the reference value of the CUSUM.  The running mean moves by this share with each message.
+_USUAL_RATE = 1.0 / 20.0
+_USUAL_MARGIN = 0.25
+#: Messages of talk without any allowance; over as many more it grows to its full size.
+_SHORT_TALK = 16
 #: Fingerprints of messages, calls and results that are remembered, and unanswered calls.
 _MAX_FINGERPRINTS = 192
 _MAX_PENDING = 64
@@ -152,6 +158,7 @@ class NoveltyMeter:
 
     __slots__ = (
         "_age",
+        "_allowance",
         "_base",
         "_batch",
         "_ceiling",
@@ -163,6 +170,8 @@ class NoveltyMeter:
         "_scored_batch",
         "_seen",
         "_speakers",
+        "_talk",
+        "_usual",
         "_words",
         "_words_before",
     )
@@ -172,6 +181,10 @@ class NoveltyMeter:
         self._per_word = settings.per_word
         self._ceiling = settings.ceiling
         self._lowest = -settings.drain
+        self._allowance = settings.allowance
+        # Messages of talk, and the running mean of their emptiness.
+        self._talk = 0
+        self._usual = 0.0
         # Words of the current generation and of the one before it.
         self._seen = bytearray(_SLOTS)
         self._generation = 2
@@ -230,6 +243,13 @@ class NoveltyMeter:
             if said_last == fingerprint and not seen.repeated:
                 # The same words to somebody else: work handed out to many, neither news nor repetition.
                 return
+            usual = self._usual
+            bounded = emptiness if emptiness > -1.0 else -1.0
+            self._usual = usual + (bounded - usual) * _USUAL_RATE
+            self._talk = talk = self._talk + 1
+            if talk > _SHORT_TALK and usual + _USUAL_MARGIN > 0.0:
+                allowance = min(usual + _USUAL_MARGIN, self._allowance) * min(1.0, talk / _SHORT_TALK - 1.0)
+                emptiness = (emptiness - allowance) / (1.0 - allowance)
             if emptiness > 0.0:
                 seen.emptiness = emptiness
                 seen.acknowledging = _acknowledging(text.codes)

@@ -92,9 +92,19 @@ def message_of(line: dict[str, Any]) -> Message:
 # ---------------------------------------------------------------------- time
 
 
-def against_decoding(what: str, conversation: Iterator[dict[str, Any]], limit: float | None, *, loop: bool) -> Row:
-    """Observe a block of messages and decode the same lines, by turns; no message is measured twice."""
-    decode = msgspec.json.Decoder(Line).decode
+def against_decoding(
+    what: str, conversation: Iterator[dict[str, Any]], limit: float | None, *, loop: bool, into: type = Line
+) -> Row:
+    """Observe a block of messages and decode the same lines, by turns; no message is measured twice.
+
+    Args:
+        what: Label of the row.
+        conversation: Lines without end.
+        limit: Most times that observing may take longer than decoding; ``None`` only reports.
+        loop: The conversation is a loop: measure it in shadow mode.
+        into: What the line is decoded into: the lean struct, or ``dict`` as ``msgspec.json.decode`` does by itself.
+    """
+    decode = msgspec.json.Decoder(into).decode
     guard = Guard(mode="metrics_only" if loop else "enforce")
     observe = guard.observe
     observed, decoded = [], []
@@ -252,6 +262,8 @@ def report() -> str:
         limit = _LIMIT_DECODE if size == 400 else None
         label = f"`observe`, {size:,} characters of work, against decoding the line"
         rows.append(against_decoding(label, iter(Productive("work", size)), limit, loop=False))
+    label = "`observe`, 400 characters of work, against decoding the line into a dictionary"
+    rows.append(against_decoding(label, iter(Productive("work", 400, seed=2)), None, loop=False, into=dict))
     label = "`observe`, 400 characters of a loop, in shadow mode, against decoding the line"
     rows.append(against_decoding(label, iter(Looping("loop", 400)), None, loop=True))
     rows.append(growth())

@@ -20,8 +20,8 @@ FACT = "Warehouse Luleå stores herringbone pallets of larch for the Haparanda f
 class Meter:
     """A meter with its observation."""
 
-    def __init__(self) -> None:
-        self.meter = NoveltyMeter(NoveltySettings())
+    def __init__(self, settings: NoveltySettings | None = None) -> None:
+        self.meter = NoveltyMeter(settings or NoveltySettings())
         self.seen = Observation()
 
     def say(self, content: str, sender: str = "ann", **facts: object) -> Observation:
@@ -191,3 +191,17 @@ def test_a_long_poll_is_left_alone_and_an_endless_one_is_not() -> None:
             break
     assert halted_at is not None
     assert halted_at > 20
+
+
+def test_long_talk_earns_an_allowance_and_short_talk_none() -> None:
+    """What is usual in a long conversation is not held against it; an empty message stays entirely empty."""
+    strict = Meter(NoveltySettings(allowance=0.0))
+    lenient = Meter(NoveltySettings(allowance=0.3))
+    told = " ".join(FACT.split()[:3])
+    for turn in range(48):
+        line = f"{told} and berth{turn} too"
+        rigid, eased = strict.say(line).emptiness, lenient.say(line).emptiness
+        if turn < 16:
+            assert rigid == eased
+    assert eased < rigid
+    assert strict.say(told).emptiness == lenient.say(told).emptiness == 1.0

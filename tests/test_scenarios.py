@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,22 @@ def test_generated_files_are_what_the_generator_writes() -> None:
         [sys.executable, str(SCENARIOS / "generate.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_tells_the_same_figures() -> None:
+    """What the README says about the scenarios is what the gate holds: misses beside hits."""
+    counts = Counter(miss["outcome"] for miss in known_misses().values())
+    quiet = sum(
+        bool(tables(folder)[name].get("quiet")) * len(module("_report").conversation_ids(name, tables(folder)[name]))
+        for folder in FOLDERS
+        for name in tables(folder)
+    )
+    runaways = len(CASES) - quiet
+    caught = runaways - counts["early"] - counts["late"] - counts["missed"]
+    readme = " ".join((SCENARIOS.parent / "README.md").read_text("utf-8").split())
+    assert f"Measured on the {len(CASES)} generated conversations" in readme
+    assert (
+        f"of {runaways} runaways, {caught} are halted within their window, {counts['early']} too early and "
+        f"{counts['missed']} not at all; of {quiet} legitimate conversations, {counts['false halt']} are halted and "
+        f"{counts['warned']} warned"
+    ) in readme
