@@ -102,12 +102,9 @@ class Guard:
             ConversationHalted if halt_as == "base_exception" else ConversationHaltedError
         )
         settings = self.policy.settings
-        self._registry = Registry(
-            settings,
-            self._clock,
-            BreakerConfig(**settings.breaker.model_dump()),
-            State.CLOSED if mode == "enforce" else State.METRICS_ONLY,
-        )
+        self._home = State.CLOSED if mode == "enforce" else State.METRICS_ONLY
+        breaker_config = BreakerConfig(**settings.breaker.model_dump())
+        self._registry = Registry(settings, self._clock, breaker_config, self._home)
         self._conversations = self._registry.known
 
     def observe(self, message: Message) -> Decision:
@@ -342,8 +339,11 @@ class Guard:
         self._switch("disable", State.DISABLED, conversation_id, by)
 
     def reset(self, conversation_id: str | None = None, *, by: str | None = None) -> None:
-        """Close the breaker and forget the evidence; totals and memory stay.  Without an id: all conversations."""
-        self._switch("reset", State.CLOSED, conversation_id, by)
+        """Close the breaker (in a guard made in shadow mode: back to it) and forget the evidence; totals stay.
+
+        Without an id: all conversations, also future ones.
+        """
+        self._switch("reset" if self._home is State.CLOSED else "metrics_only", self._home, conversation_id, by)
 
     def _switch(self, method: str, initial: State, conversation_id: str | None, by: str | None) -> None:
         if conversation_id is None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 from agentbreaker.config import PolicySettings, load_settings
+from agentbreaker.detectors import DETECTORS
+from agentbreaker.errors import ConfigError
 from agentbreaker.verdict import Action, score_of
 
 if TYPE_CHECKING:
@@ -50,6 +53,13 @@ class Policy:
     def __init__(self, path: str | os.PathLike[str] | None = None, **sections: Any) -> None:
         self.settings: PolicySettings = load_settings(path, sections)
         self.source = None if path is None else str(path)
+        for code in self.settings.detectors.disable:
+            if code not in DETECTORS:
+                where = f"{self.source}: " if self.source else ""
+                close = difflib.get_close_matches(code, DETECTORS, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(DETECTORS))}"
+                field = "detectors.disable"
+                raise ConfigError(f"{where}{field}: no detector {code!r}{hint}", source=self.source, field=field)
         ladder = self.settings.ladder
         # Highest rung first, as scores: what a verdict is compared with.
         self._rungs = tuple(

@@ -11,13 +11,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from agentbreaker.conversation import Conversation
+from agentbreaker.verdict import State
 
 if TYPE_CHECKING:
     from agentbreaker.breaker import BreakerConfig
     from agentbreaker.clock import Clock
     from agentbreaker.config import PolicySettings
     from agentbreaker.message import Message
-    from agentbreaker.verdict import State
 
 __all__ = ["Registry"]
 
@@ -76,7 +76,11 @@ class Registry:
         for _ in range(min(_EVICTION_SCAN, len(known))):
             conversation_id = next(iter(known))
             conversation = known.pop(conversation_id)
-            if conversation.clean and now - conversation.last_seen >= idle:
+            if (
+                conversation.clean
+                and conversation.breaker.state in (State.CLOSED, self.initial)
+                and now - conversation.last_seen >= idle
+            ):
                 return True
             known[conversation_id] = conversation  # to the back of the queue
         return False

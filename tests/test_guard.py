@@ -527,3 +527,14 @@ def test_a_reservation_on_an_open_breaker_is_refused() -> None:
     guard = opened()
     with pytest.raises(ConversationHalted):
         guard.reserve("c", tokens=1)
+
+
+def test_a_reset_in_shadow_mode_stays_in_shadow_mode() -> None:
+    """A guard that was made to watch only does not begin to stop things because somebody reset it."""
+    guard = Guard(mode="metrics_only")
+    guard.observe(Message("c", "ann", "bob", content="Good morning."))
+    guard.force_open("c", "maintenance")
+    guard.reset("c")
+    assert guard.state("c") is State.METRICS_ONLY
+    guard.reset()
+    assert guard.state("later") is State.METRICS_ONLY

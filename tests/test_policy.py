@@ -169,3 +169,9 @@ def test_each_rung_is_reached_at_its_threshold() -> None:
     a = Action
     assert actions == [a.ALLOW, a.ALLOW, a.WARN, a.WARN, a.FINISH, a.HALT, a.HALT]
     assert policy.decide(verdict(0, hard=True), steered=True) is Action.HALT
+
+
+def test_an_unknown_detector_cannot_be_disabled() -> None:
+    """A code that names no detector is refused, with what was probably meant."""
+    with pytest.raises(ConfigError, match=r"detectors\.disable: no detector 'AB102'; did you mean 'AB"):
+        Policy(detectors={"disable": ["AB102"]})

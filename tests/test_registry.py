@@ -167,3 +167,12 @@ def test_threads_that_open_the_same_conversation_share_it() -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(allowed) == [False] + [True] * 31
+
+
+def test_a_conversation_that_was_switched_by_hand_is_not_forgotten() -> None:
+    """What a person has set for a conversation outlives a flood of new ids."""
+    guard = Guard(Policy(conversations={"max_conversations": 4, "idle_seconds": 0.0}))
+    guard.disable("mine")
+    for number in range(20):
+        guard.observe(Message(f"other-{number}", "ann", "bob", content="Good morning."))
+    assert guard.state("mine") is State.DISABLED
