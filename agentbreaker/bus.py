@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from agentbreaker.guard import Guard
 from agentbreaker.message import Message
-from agentbreaker.verdict import ALLOW
+from agentbreaker.verdict import ALLOW, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
-    from agentbreaker.verdict import Decision
+    from collections.abc import Awaitable, Callable, Generator, Iterable
 
     Reply = Message | Iterable[Message] | None
     Agent = Callable[[Message], Reply | Awaitable[Reply]]
+    _Delivery = Generator[tuple[Message, Agent], Reply, Decision]
 
 __all__ = ["Bus"]
 
@@ -63,42 +62,39 @@ class Bus:
         Raises:
             TypeError: An agent is a coroutine function; use :meth:`arun`.
         """
-        queue = deque([first])
-        decision = ALLOW
-        while queue and (max_messages is None or max_messages > 0):
-            message = queue.popleft()
-            decision, agent = self._admit(message)
-            if max_messages is not None:
-                max_messages -= 1
-            if agent is None:
-                if not decision.allowed:
-                    break
-                continue
+        delivery = self._deliver(first, max_messages)
+        step = _advance(delivery, None)
+        while not isinstance(step, Decision):
+            message, agent = step
             reply = agent(message)
             if inspect.isawaitable(reply):
                 if inspect.iscoroutine(reply):
                     reply.close()
                 raise TypeError(f"agent {message.recipient!r} is asynchronous; use Bus.arun")
-            queue.extend(_listed(reply))
-        return decision
+            step = _advance(delivery, reply)
+        return step
 
     async def arun(self, first: Message, *, max_messages: int | None = None) -> Decision:
         """Do what :meth:`run` does, with agents that may be coroutines."""
+        delivery = self._deliver(first, max_messages)
+        step = _advance(delivery, None)
+        while not isinstance(step, Decision):
+            message, agent = step
+            reply = agent(message)
+            step = _advance(delivery, await reply if inspect.isawaitable(reply) else reply)
+        return step
+
+    def _deliver(self, first: Message, max_messages: int | None) -> _Delivery:
+        """Yield each message with the agent that it is for, take the reply, and return the last decision."""
         queue = deque([first])
         decision = ALLOW
-        while queue and (max_messages is None or max_messages > 0):
+        while queue and decision.allowed and (max_messages is None or max_messages > 0):
             message = queue.popleft()
             decision, agent = self._admit(message)
             if max_messages is not None:
                 max_messages -= 1
-            if agent is None:
-                if not decision.allowed:
-                    break
-                continue
-            reply = agent(message)
-            if inspect.isawaitable(reply):
-                reply = await reply
-            queue.extend(_listed(reply))
+            if agent is not None:
+                queue.extend(_listed((yield message, agent)))
         return decision
 
     def _admit(self, message: Message) -> tuple[Decision, Agent | None]:
@@ -109,6 +105,14 @@ class Bus:
         if not decision.allowed or message.recipient is None:
             return decision, None
         return decision, self._agents.get(message.recipient)
+
+
+def _advance(delivery: _Delivery, reply: Reply) -> tuple[Message, Agent] | Decision:
+    """Hand in the reply to the last message; return the next message with its agent, or the last decision."""
+    try:
+        return delivery.send(reply)
+    except StopIteration as end:
+        return cast("Decision", end.value)
 
 
 def _listed(reply: Reply) -> Iterable[Message]:

@@ -240,3 +240,11 @@ def test_two_conversations_on_one_bus_do_not_share_a_fate() -> None:
 def test_without_a_guard_the_defaults_are_used() -> None:
     """A bus is guarded also if nobody thought of it."""
     assert isinstance(Bus().guard, Guard)
+
+
+def test_an_agent_that_runs_out_is_not_taken_for_the_end() -> None:
+    """What an agent raises reaches the caller, also a StopIteration of an iterator of its own."""
+    bus = Bus()
+    bus.register("ann", lambda message: next(iter(())))
+    with pytest.raises(StopIteration):
+        bus.run(Message("c", "user", "ann", content="hello", role="user"))
