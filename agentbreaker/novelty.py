@@ -9,11 +9,12 @@ sum it up over time as a one-sided CUSUM (E. S. Page, *Continuous inspection sch
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING
 
+from agentbreaker.headers import Headers
 from agentbreaker.lexicon import ACKNOWLEDGING_CODES, NUMERIC, WEIGHT_MASK, WEIGHT_UNIT, lexicon
-from agentbreaker.text import Recent, Text, looks_like_failure, looks_like_waiting, volatile_codes
+from agentbreaker.observation import Kind, Observation, Round
+from agentbreaker.text import Recent, Text, body_of, looks_like_failure, looks_like_waiting, volatile_codes
 
 if TYPE_CHECKING:
     from agentbreaker.config import NoveltySettings
@@ -49,108 +50,9 @@ _COUNTER_SHARE = 0.25
 _CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR = (space << 29 for space in range(1, 6))
 
 
-class Kind(enum.IntEnum):
-    """What a message is to the detectors."""
-
-    TALK = 0
-    CALL = 1
-    RESULT = 2
-    OUTSIDE = 3
-    CONTEXT = 4
-    HANDOFF = 5
-
-
-class Round(enum.IntEnum):
-    """What a tool round (a call and its result) was worth; several results of one batch of calls are one round.
-
-    ``PROGRESS``: something new.  ``CHANGED_FIGURES``: the same but for numbers.  ``NEUTRAL``: nothing to say.
-    ``WAITING``: the same again, but the answer says that something is still under way.
-    ``STALE_FAILURE``: another call, the same failure.  ``NEAR_FAILURE``: the same call but for numbers and ids, and a
-    failure again.  ``SAME_RESULT``: the same result again, the call is not on record.  ``EXACT_REPEAT``: the same
-    call with the same result.
-    """
-
-    NONE = 0
-    PROGRESS = 1
-    CHANGED_FIGURES = 2
-    NEUTRAL = 3
-    WAITING = 4
-    STALE_FAILURE = 5
-    NEAR_FAILURE = 6
-    SAME_RESULT = 7
-    EXACT_REPEAT = 8
-
-
 # Members of an enumeration are slow to reach, and these are met on every message.
 _TALK = Kind.TALK
 _NO_ROUND = Round.NONE
-
-
-class Observation:
-    """What the detectors are told about one message.  One object per conversation, overwritten each time.
-
-    Attributes:
-        index: Number of the message in its conversation, from 0.
-        message_id: Its id, or ``None``.
-        sender, recipient: Names.
-        kind: What it is to the detectors.
-        info: Information of its new words and figures, in units of the lexicon.
-        emptiness: For talk, 1 - information / expected information, at least ``-drain``; else 0.
-        acknowledging: Share of its words that acknowledge, thank or offer help, in [0, 1]; only known where
-            ``emptiness`` is positive.
-        repeated: The same sender has sent exactly this before.
-        round: What the tool round was worth, for results.
-        cycle: The cycle of speakers that this message closes, if any.
-        spent_tokens, spent_usd: What this message cost.
-        messages, tokens, cost_usd, seconds: Totals of the conversation, this message included.
-    """
-
-    __slots__ = (
-        "acknowledging",
-        "cost_usd",
-        "cycle",
-        "emptiness",
-        "index",
-        "info",
-        "kind",
-        "message_id",
-        "messages",
-        "recipient",
-        "repeated",
-        "round",
-        "seconds",
-        "sender",
-        "spent_tokens",
-        "spent_usd",
-        "tokens",
-    )
-
-    def __init__(self) -> None:
-        self.index = -1
-        self.message_id: str | None = None
-        self.sender = ""
-        self.recipient: str | None = None
-        self.kind = Kind.CONTEXT
-        self.info = 0.0
-        self.emptiness = 0.0
-        self.acknowledging = 0.0
-        self.repeated = False
-        self.round = Round.NONE
-        self.cycle: tuple[str, ...] | None = None
-        self.spent_tokens = 0
-        self.spent_usd = 0.0
-        self.messages = 0
-        self.tokens = 0
-        self.cost_usd = 0.0
-        self.seconds = 0.0
-
-    @property
-    def progress(self) -> bool:
-        """Whether the message brought something: outside input, a new result, or enough new information."""
-        kind = self.kind
-        if kind is Kind.TALK:
-            return self.emptiness < 0.0
-        return kind is Kind.OUTSIDE or (kind is Kind.RESULT and self.round is Round.PROGRESS)
 
 
 class NoveltyMeter:
@@ -164,6 +66,7 @@ class NoveltyMeter:
         "_ceiling",
         "_fingerprints",
         "_generation",
+        "_headers",
         "_lowest",
         "_pending",
         "_per_word",
@@ -195,6 +98,7 @@ class NoveltyMeter:
         self._fingerprints = Recent(_MAX_FINGERPRINTS)
         # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
         self._pending: list[tuple[str | None, int, int, int]] | None = None
+        self._headers: Headers | None = None
         self._batch = 0
         self._scored_batch = -1
 
@@ -215,6 +119,8 @@ class NoveltyMeter:
             seen.kind = Kind.CONTEXT
             seen.info = self._information(text)
             return
+        if kind == "message" and "\n" in text.raw and message.role != "user":
+            text = self._without_header(text)
         seen.info = info = self._information(text)
         if kind == "handoff" and not text.codes:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
@@ -288,6 +194,14 @@ class NoveltyMeter:
         self._words += fresh + renewed
         self._words_before -= renewed
         return info
+
+    def _without_header(self, text: Text) -> Text:
+        """Take a templated header off, which says the same on every message."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers()
+        body = headers.take_off(text.raw)
+        return text if body is text.raw else body_of(text, body)
 
     def _grow_old(self) -> None:
         """Begin a new generation of words: the current one is old or full."""

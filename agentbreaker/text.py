@@ -19,7 +19,16 @@ from agentbreaker.lexicon import NUMERIC, lexicon
 if TYPE_CHECKING:
     from agentbreaker.message import Message
 
-__all__ = ["MAX_CHARACTERS", "Recent", "Text", "analyse", "looks_like_failure", "looks_like_waiting", "volatile_codes"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "Recent",
+    "Text",
+    "analyse",
+    "body_of",
+    "looks_like_failure",
+    "looks_like_waiting",
+    "volatile_codes",
+]
 
 #: Characters of a message that are looked at word by word: the first and the last half of this.
 MAX_CHARACTERS = 8192
@@ -100,12 +109,20 @@ def analyse(message: Message) -> Text:
     else:
         raw = content.strip().encode("utf-8", "surrogatepass")
         fingerprint = crc32(raw) << 32 | len(raw)
-    if not content.isascii():
-        raw = _canonical(content)
-    table = lexicon()
-    codes = set(map(table.__getitem__, raw.translate(_FOLD).split()))
+    return Text(codes_of(raw if content.isascii() else _canonical(content)), fingerprint, content)
+
+
+def codes_of(raw: bytes) -> set[int]:
+    """Codes of the distinct tokens of ASCII or canonical text, grammar left out."""
+    codes = set(map(lexicon().__getitem__, raw.translate(_FOLD).split()))
     codes.discard(0)
-    return Text(codes, fingerprint, content)
+    return codes
+
+
+def body_of(text: Text, body: str) -> Text:
+    """The same message with only a part of its words."""
+    raw = body.encode("utf-8", "surrogatepass") if body.isascii() else _canonical(body)
+    return Text(codes_of(raw), text.fingerprint, body)
 
 
 def volatile_codes(text: Text) -> set[int]:

@@ -1,0 +1,49 @@
+"""Templated headers: the state, the goal, the list of agents that some systems put on top of every message.
+
+A header says the same each time but for its figures.  It would drown what a message brings, and its counters would
+pass for news, so it is taken off before the message is measured.  Only leading lines count: what is repeated in the
+middle of a message is what the agent says.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from agentbreaker.text import Recent
+
+__all__ = ["Headers"]
+
+#: Lines at the top that are looked at, lines that make a header, and lines that are remembered.
+_MOST_LINES = 24
+_SHORTEST = 2
+_REMEMBERED = 96
+_DIGITS = b"0123456789"
+
+
+class Headers:
+    """Remembers the first lines of one conversation's messages, figures left out, in bounded memory."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known = Recent(_REMEMBERED)
+
+    def take_off(self, content: str) -> str:
+        r"""Return the message without the leading lines that earlier messages had too; remember its lines.
+
+        >>> headers = Headers()
+        >>> _ = headers.take_off("Goal: sell the boat\nStep: 1 of 9\nThe hull leaks.")
+        >>> headers.take_off("Goal: sell the boat\nStep: 2 of 9\nA welder comes on Friday.")
+        'A welder comes on Friday.'
+        """
+        lines = content.split("\n", _MOST_LINES)
+        known = 0
+        at_top = True
+        for number, line in enumerate(lines[:_MOST_LINES]):
+            key = crc32(line.strip().encode("utf-8", "surrogatepass").translate(None, _DIGITS))
+            heard = self._known.add(key)
+            if at_top and heard:
+                known = number + 1
+            else:
+                at_top = False
+        return content if known < _SHORTEST else "\n".join(lines[known:])

@@ -1,0 +1,106 @@
+"""What the detectors are told about one message."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Kind", "Observation", "Round"]
+
+
+class Kind(enum.IntEnum):
+    """What a message is to the detectors."""
+
+    TALK = 0
+    CALL = 1
+    RESULT = 2
+    OUTSIDE = 3
+    CONTEXT = 4
+    HANDOFF = 5
+
+
+class Round(enum.IntEnum):
+    """What a tool round (a call and its result) was worth; several results of one batch of calls are one round.
+
+    ``PROGRESS``: something new.  ``CHANGED_FIGURES``: the same but for numbers.  ``NEUTRAL``: nothing to say.
+    ``WAITING``: the same again, but the answer says that something is still under way.
+    ``STALE_FAILURE``: another call, the same failure.  ``NEAR_FAILURE``: the same call but for numbers and ids, and a
+    failure again.  ``SAME_RESULT``: the same result again, the call is not on record.  ``EXACT_REPEAT``: the same
+    call with the same result.
+    """
+
+    NONE = 0
+    PROGRESS = 1
+    CHANGED_FIGURES = 2
+    NEUTRAL = 3
+    WAITING = 4
+    STALE_FAILURE = 5
+    NEAR_FAILURE = 6
+    SAME_RESULT = 7
+    EXACT_REPEAT = 8
+
+
+class Observation:
+    """What the detectors are told about one message.  One object per conversation, overwritten each time.
+
+    Attributes:
+        index: Number of the message in its conversation, from 0.
+        message_id: Its id, or ``None``.
+        sender, recipient: Names.
+        kind: What it is to the detectors.
+        info: Information of its new words and figures, in units of the lexicon.
+        emptiness: For talk, 1 - information / expected information, at least ``-drain``; else 0.
+        acknowledging: Share of its words that acknowledge, thank or offer help, in [0, 1]; only known where
+            ``emptiness`` is positive.
+        repeated: The same sender has sent exactly this before.
+        round: What the tool round was worth, for results.
+        cycle: The cycle of speakers that this message closes, if any.
+        spent_tokens, spent_usd: What this message cost.
+        messages, tokens, cost_usd, seconds: Totals of the conversation, this message included.
+    """
+
+    __slots__ = (
+        "acknowledging",
+        "cost_usd",
+        "cycle",
+        "emptiness",
+        "index",
+        "info",
+        "kind",
+        "message_id",
+        "messages",
+        "recipient",
+        "repeated",
+        "round",
+        "seconds",
+        "sender",
+        "spent_tokens",
+        "spent_usd",
+        "tokens",
+    )
+
+    def __init__(self) -> None:
+        self.index = -1
+        self.message_id: str | None = None
+        self.sender = ""
+        self.recipient: str | None = None
+        self.kind = Kind.CONTEXT
+        self.info = 0.0
+        self.emptiness = 0.0
+        self.acknowledging = 0.0
+        self.repeated = False
+        self.round = Round.NONE
+        self.cycle: tuple[str, ...] | None = None
+        self.spent_tokens = 0
+        self.spent_usd = 0.0
+        self.messages = 0
+        self.tokens = 0
+        self.cost_usd = 0.0
+        self.seconds = 0.0
+
+    @property
+    def progress(self) -> bool:
+        """Whether the message brought something: outside input, a new result, or enough new information."""
+        kind = self.kind
+        if kind is Kind.TALK:
+            return self.emptiness < 0.0
+        return kind is Kind.OUTSIDE or (kind is Kind.RESULT and self.round is Round.PROGRESS)
