@@ -31,19 +31,29 @@ class Headers:
     def take_off(self, content: str) -> str:
         r"""Return the message without the leading lines that earlier messages had too; remember its lines.
 
+        A header is known from the third message that bears it.
+
         >>> headers = Headers()
         >>> _ = headers.take_off("Goal: sell the boat\nStep: 1 of 9\nThe hull leaks.")
-        >>> headers.take_off("Goal: sell the boat\nStep: 2 of 9\nA welder comes on Friday.")
+        >>> _ = headers.take_off("Goal: sell the boat\nStep: 2 of 9\nThe mast is fine.")
+        >>> headers.take_off("Goal: sell the boat\nStep: 3 of 9\nA welder comes on Friday.")
         'A welder comes on Friday.'
         """
+        # Most messages have no header: their first line is new, and one look at it is all that they cost.
+        if not self._known.add(_key(content[: content.find("\n")])):
+            return content
         lines = content.split("\n", _MOST_LINES)
-        known = 0
+        known = 1
         at_top = True
-        for number, line in enumerate(lines[:_MOST_LINES]):
-            key = crc32(line.strip().encode("utf-8", "surrogatepass").translate(None, _DIGITS))
-            heard = self._known.add(key)
+        for number, line in enumerate(lines[1:_MOST_LINES], start=1):
+            heard = self._known.add(_key(line))
             if at_top and heard:
                 known = number + 1
             else:
                 at_top = False
         return content if known < _SHORTEST else "\n".join(lines[known:])
+
+
+def _key(line: str) -> int:
+    """Fingerprint of a line, figures left out."""
+    return crc32(line.strip().encode("utf-8", "surrogatepass").translate(None, _DIGITS))

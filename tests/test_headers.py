@@ -23,19 +23,21 @@ FACTS = (
 )
 
 
-def test_a_header_is_known_from_the_second_message_on() -> None:
+def test_a_header_is_known_from_the_third_message_on() -> None:
     """Figures in it may change; what follows it is the message."""
     headers = Headers()
     first = STATE.format(step=1) + FACTS[0]
     assert headers.take_off(first) is first
-    assert headers.take_off(STATE.format(step=2) + FACTS[1]) == FACTS[1]
+    headers.take_off(STATE.format(step=2) + FACTS[1])
+    assert headers.take_off(STATE.format(step=3) + FACTS[2]) == FACTS[2]
 
 
 def test_repeated_lines_inside_a_message_stay() -> None:
     """Only what stands at the top is a header: in the middle it is what the agent says."""
     headers = Headers()
-    headers.take_off("Plan:\nfirst the hull\nthen the sails")
-    text = "Agreed.\nfirst the hull\nthen the sails"
+    for opening in ("Plan:", "Plan:", "Agreed."):
+        headers.take_off(f"{opening}\nfirst the hull\nthen the sails")
+    text = "Fine then.\nfirst the hull\nthen the sails"
     assert headers.take_off(text) is text
 
 
