@@ -28,8 +28,8 @@ _MAX_TURNS = 16
 _TURN_FIELDS = 8
 _EXCERPT = 200
 _MAX_IDS = 64
-#: More tokens than this for one message is a broken counter, not a spending.
-_MOST_TOKENS = 1e12
+#: More tokens or dollars than this for one message is a broken counter, not a spending.
+_MOST_TOKENS = _MOST_USD = 1e12
 #: A detector that raises this often in one conversation is not asked again.
 _QUARANTINE_AFTER = 3
 
@@ -112,7 +112,7 @@ class Conversation:
                 seen.spent_tokens = spent = int(spent)
                 self.tokens += spent
         cost = message.cost_usd
-        if cost is not None and 0.0 < cost < 1e12:
+        if cost is not None and 0.0 < cost < _MOST_USD:
             seen.spent_usd = cost
             self.cost_usd += cost
         seen.tokens = self.tokens

@@ -22,7 +22,7 @@ from __future__ import annotations
 from importlib import resources
 from zlib import crc32
 
-__all__ = ["ACKNOWLEDGING", "NUMERIC", "WEIGHT_MASK", "WEIGHT_UNIT", "Lexicon", "lexicon"]
+__all__ = ["ACKNOWLEDGING", "ACKNOWLEDGING_CODES", "NUMERIC", "WEIGHT_MASK", "WEIGHT_UNIT", "Lexicon", "lexicon"]
 
 WEIGHT_MASK = 0x7F
 WEIGHT_UNIT = 16

@@ -24,6 +24,7 @@ __all__ = ["Kind", "NoveltyMeter", "Observation", "Round"]
 
 #: Slots of the set of words: a word's slot holds the number of the generation in which it was heard last.
 _SLOTS = 8192
+_LAST_SLOT = _SLOTS - 1
 #: Words of one generation that end it early: above this the set is too full to tell new from old.
 _MOST_WORDS = _SLOTS * 2 // 5
 _LAST_GENERATION = 255
@@ -167,11 +168,12 @@ class NoveltyMeter:
         """Information of the tokens that the conversation has not had lately, and remember them."""
         seen = self._seen
         now = self._generation
+        last = _LAST_SLOT
         before = now - 1
         words = fresh = renewed = 0
         numbers: list[int] | None = None
         for code in text.codes:
-            slot = code >> 9 & 8191
+            slot = code >> 9 & last
             heard = seen[slot]
             if heard == now:
                 continue
@@ -224,7 +226,7 @@ class NoveltyMeter:
                 continue
             weight = (code & WEIGHT_MASK) / WEIGHT_UNIT
             previous = table.predecessor(code)
-            if previous is not None and self._generation - self._seen[previous >> 9 & 8191] <= 1:
+            if previous is not None and self._generation - self._seen[previous >> 9 & _LAST_SLOT] <= 1:
                 weight *= _COUNTER_SHARE
             total += weight
         return total if total < _MAX_NUMBERS else _MAX_NUMBERS
