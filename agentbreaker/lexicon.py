@@ -22,12 +22,23 @@ from __future__ import annotations
 from importlib import resources
 from zlib import crc32
 
-__all__ = ["ACKNOWLEDGING", "ACKNOWLEDGING_CODES", "NUMERIC", "WEIGHT_MASK", "WEIGHT_UNIT", "Lexicon", "lexicon"]
+__all__ = [
+    "ACKNOWLEDGING",
+    "ACKNOWLEDGING_CODES",
+    "CODE_BITS",
+    "NUMERIC",
+    "WEIGHT_MASK",
+    "WEIGHT_UNIT",
+    "Lexicon",
+    "lexicon",
+]
 
 WEIGHT_MASK = 0x7F
 WEIGHT_UNIT = 16
 NUMERIC = 0x80
 ACKNOWLEDGING = 0x100
+#: Bits of a code.
+CODE_BITS = 30
 
 #: Weights in sixteenths of one unit of information.
 _VERY_COMMON, _COMMON, _RARE = 11, 27, 51

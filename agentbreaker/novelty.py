@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbreaker.headers import Headers
-from agentbreaker.lexicon import ACKNOWLEDGING_CODES, NUMERIC, WEIGHT_MASK, WEIGHT_UNIT, lexicon
+from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WEIGHT_UNIT, lexicon
 from agentbreaker.observation import Kind, Observation, Round
 from agentbreaker.text import Recent, Text, body_of, looks_like_failure, looks_like_waiting, volatile_codes
 
@@ -24,7 +24,8 @@ __all__ = ["Kind", "NoveltyMeter", "Observation", "Round"]
 
 #: Slots of the set of words: a word's slot holds the number of the generation in which it was heard last.
 _SLOTS = 8192
-_LAST_SLOT = _SLOTS - 1
+#: The slot of a word are the upper 13 bits of its code: one shift, where lower bits would need a mask as well.
+_SLOT_SHIFT = CODE_BITS - 13
 #: Words of one generation that end it early: above this the set is too full to tell new from old.
 _MOST_WORDS = _SLOTS * 2 // 5
 _LAST_GENERATION = 255
@@ -168,12 +169,12 @@ class NoveltyMeter:
         """Information of the tokens that the conversation has not had lately, and remember them."""
         seen = self._seen
         now = self._generation
-        last = _LAST_SLOT
         before = now - 1
+        shift = _SLOT_SHIFT
         words = fresh = renewed = 0
         numbers: list[int] | None = None
         for code in text.codes:
-            slot = code >> 9 & last
+            slot = code >> shift
             heard = seen[slot]
             if heard == now:
                 continue
@@ -183,7 +184,7 @@ class NoveltyMeter:
                 continue
             fresh += 1
             facts = code & 0xFF
-            if facts < NUMERIC:
+            if facts < 0x80:  # NUMERIC, written out: this runs for every new word
                 words += facts
             elif numbers is None:
                 numbers = [code]
@@ -226,7 +227,7 @@ class NoveltyMeter:
                 continue
             weight = (code & WEIGHT_MASK) / WEIGHT_UNIT
             previous = table.predecessor(code)
-            if previous is not None and self._generation - self._seen[previous >> 9 & _LAST_SLOT] <= 1:
+            if previous is not None and self._generation - self._seen[previous >> _SLOT_SHIFT] <= 1:
                 weight *= _COUNTER_SHARE
             total += weight
         return total if total < _MAX_NUMBERS else _MAX_NUMBERS
