@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbreaker.breaker import Breaker
 from agentbreaker.detectors import build_detectors
+from agentbreaker.detectors.base import Resting
 from agentbreaker.graph import CallGraph
 from agentbreaker.incident import Incident, Turn, sentence_of, split_laps
 from agentbreaker.novelty import NoveltyMeter, Observation
@@ -41,7 +42,10 @@ class Conversation:
         "_excerpts",
         "_failures",
         "_ids",
+        "_resting",
         "_turns",
+        "_watchful",
+        "asked",
         "breaker",
         "conversation_id",
         "cost_usd",
@@ -72,7 +76,8 @@ class Conversation:
         self.breaker = Breaker(conversation_id, clock=clock, config=config, state=state)
         self.graph = CallGraph(settings.conversations.window)
         self.meter = NoveltyMeter(settings.novelty)
-        self.detectors: tuple[Detector, ...] = build_detectors(settings)
+        self.detectors: tuple[Detector, ...]
+        self._use(build_detectors(settings))
         self.seen = Observation()
         self.started = self.last_seen = clock.now()
         self.messages = 0
@@ -94,6 +99,20 @@ class Conversation:
         self._turns: list[Any] = []
         self._ids: Recent | None = None
         self._failures: dict[str, int] | None = None
+
+    def _use(self, detectors: tuple[Detector, ...]) -> None:
+        self.detectors = detectors
+        # The detectors that have to be asked about progress: all of them, or those that are never at rest.
+        self.asked = detectors
+        self._resting: tuple[Resting, ...] = tuple(one for one in detectors if isinstance(one, Resting))
+        self._watchful = tuple(one for one in detectors if not isinstance(one, Resting))
+
+    def rest(self) -> None:
+        """Ask only the watchful detectors about progress, from now on, if all others are at rest."""
+        for detector in self._resting:
+            if not detector.at_rest:
+                return
+        self.asked = self._watchful
 
     def count(self, message: Message, now: float) -> None:
         """Add a message to the totals.  Plain arithmetic: amounts that are not finite and positive count as 0."""
@@ -168,7 +187,7 @@ class Conversation:
         failures[code] = failures.get(code, 0) + 1
         if failures[code] < _QUARANTINE_AFTER or code.startswith("AB6"):
             return False  # the caps are never dropped
-        self.detectors = tuple(detector for detector in self.detectors if detector.code != code)
+        self._use(tuple(detector for detector in self.detectors if detector.code != code))
         return True
 
     def calm_down(self) -> None:

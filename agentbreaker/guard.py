@@ -156,7 +156,10 @@ class Guard:
                 )
             )
             signals: list[Signal] | None = None
-            for detector in conversation.detectors:
+            progress = seen.emptiness < 0.0 and not seen.repeated
+            if not progress:
+                conversation.asked = conversation.detectors
+            for detector in conversation.asked:
                 try:
                     signal = detector.observe(seen)
                 except Exception as error:
@@ -175,6 +178,8 @@ class Guard:
                 conversation.counted = 0
                 if conversation.rank:
                     conversation.calm_down()
+                if progress and conversation.asked is conversation.detectors:
+                    conversation.rest()
                 return ALLOW
             verdict = fuse(signals or ())
             if probe is not Probe.NONE and not verdict.hard:

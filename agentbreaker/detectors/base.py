@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agentbreaker.config import PolicySettings
     from agentbreaker.novelty import Observation
 
-__all__ = ["Detector", "Evidence", "report_floor"]
+__all__ = ["Detector", "Evidence", "Resting", "report_floor"]
 
 _MAX_NAMES = 50
 _MAX_IDS = 16
@@ -39,6 +39,20 @@ class Detector(Protocol):
 
     def reset(self) -> None:
         """Forget all evidence."""
+        ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """What a detector may offer besides: while it is at rest, talk that is progress need not be shown to it.
+
+    Most messages of honest work are progress, and most detectors have nothing to drain then.  A detector without
+    this property is asked about every message.
+    """
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether a message of talk that is progress, and no repetition, would change nothing in this detector."""
         ...
 
 

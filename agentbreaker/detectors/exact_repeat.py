@@ -75,6 +75,11 @@ class ExactRepeat:
             return None
         return evidence.signal(self.code, seen, self._limit, "exact repeats", laps=evidence.messages)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is no evidence that progress could drain."""
+        return self._evidence.value <= 0.0
+
     def reset(self) -> None:
         """Forget all evidence."""
         self._evidence.clear()

@@ -73,6 +73,11 @@ class NearRepeat:
             return None
         return evidence.signal(self.code, seen, self._limit, "rounds with the same answer", laps=evidence.messages)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is no evidence that progress could drain."""
+        return self._evidence.value <= 0.0
+
     def reset(self) -> None:
         """Forget all evidence."""
         self._evidence.clear()

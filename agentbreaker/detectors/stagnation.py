@@ -83,6 +83,11 @@ class Stagnation:
             return None
         return evidence.signal(self.code, seen, self._limit, "messages with nothing new")
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is no evidence that progress could drain."""
+        return self._evidence.value <= 0.0
+
     def reset(self) -> None:
         """Forget all evidence."""
         self._evidence.clear()

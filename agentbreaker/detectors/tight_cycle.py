@@ -50,7 +50,7 @@ class TightCycle:
     name: ClassVar[str] = "tight-cycle"
     title: ClassVar[str] = "Tight cycle"
 
-    __slots__ = ("_bonus", "_cycle", "_evidence", "_floor", "_laps", "_limit", "_weight")
+    __slots__ = ("_before", "_bonus", "_cycle", "_evidence", "_floor", "_laps", "_limit", "_weight")
 
     def __init__(self, settings: PolicySettings) -> None:
         self._weight = settings.detectors.weight
@@ -59,8 +59,9 @@ class TightCycle:
         self._floor = report_floor(settings)
         self._evidence = Evidence()
         self._cycle: frozenset[str] = frozenset()
-        # Laps of this cycle that closed since the evidence began.
+        # Laps of this cycle that closed since the evidence began, and the cycle that closed just before it.
         self._laps = 0
+        self._before: tuple[str, ...] | None = None
 
     def observe(self, seen: Observation) -> Signal | None:
         """Add up talk that brings nothing, count the laps, and speak when the same cycle has closed twice."""
@@ -77,9 +78,17 @@ class TightCycle:
             return None
         elif evidence.value > 0.0:
             drain_talk(evidence, seen)
-        if evidence.value <= 0.0:
-            self._laps = 0
         cycle = seen.cycle
+        if evidence.value <= 0.0:
+            # Nothing held: all that may matter later is the cycle that has just closed.
+            self._before = cycle
+            self._laps = 0
+            return None
+        before = self._before
+        if before is not None:
+            self._before = None
+            self._cycle = frozenset(before)
+            self._laps = 1
         if cycle is not None:
             members = frozenset(cycle)
             if members != self._cycle:
@@ -95,5 +104,6 @@ class TightCycle:
     def reset(self) -> None:
         """Forget all evidence."""
         self._evidence.clear()
+        self._before = None
         self._cycle = frozenset()
         self._laps = 0
