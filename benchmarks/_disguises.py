@@ -26,9 +26,9 @@ from typing import Any
 # The generators of the scenarios import each other by their bare names.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scenarios"))
 
-from _work import Work  # noqa: E402
+from _work import Work
 
-from agentbreaker.lexicon import _COMMON_CJK  # noqa: E402
+from agentbreaker.lexicon import _COMMON_CJK
 
 __all__ = ["CHEAP", "DISGUISES", "Disguise", "Line", "disguised"]
 
@@ -159,9 +159,12 @@ def _rare_words(count: int) -> Callable[[Draw], str]:
     return add
 
 
+_ONSETS = "b br c ch d dr f g h j k l m n p pl r s st t tr v w z"
+_SYLLABLES = [onset + vowel + coda for onset in _ONSETS.split() for vowel in "aeiou" for coda in ("", *"nrlms", "nd")]
+
+
 def _invented(rng: random.Random) -> str:
-    onsets, codas = "b br c ch d dr f g h j k l m n p pl r s st t tr v w z".split(), ["", "n", "r", "l", "m", "s", "nd"]
-    return "".join(rng.choice(onsets) + rng.choice("aeiou") + rng.choice(codas) for _ in range(rng.randint(2, 3)))
+    return "".join(rng.choices(_SYLLABLES, k=rng.randint(2, 3)))
 
 
 def _counter(draw: Draw) -> str:
@@ -280,10 +283,8 @@ def _renamed(name: Callable[[str, int, Draw], str]) -> Callable[[Iterator[Line],
             if line.get("kind") != "tool_result":
                 turns[sender] = turns.get(sender, 0) + 1
                 names[sender] = name(sender, turns[sender], draw)
-                line = {**line, "sender": names[sender]}
-            if recipient in names:
-                line = {**line, "recipient": names[recipient]}
-            yield number, line
+                sender = names[sender]
+            yield number, {**line, "sender": sender, "recipient": names.get(recipient or "", recipient)}
 
     return lines
 
@@ -293,8 +294,7 @@ def _mixed_in(every: int) -> Callable[[Iterator[Line], Draw], Iterator[tuple[int
 
     def lines(loop: Iterator[Line], draw: Draw) -> Iterator[tuple[int, Line]]:
         work = Work(draw.lang, ("evasion", draw.start))
-        owed = written = 0
-        unanswered = 0
+        owed = unanswered = 0
         for number, line in enumerate(loop):
             while owed and not unanswered and line.get("kind") != "tool_result":
                 text = work.message(draw.rng.choice((1, 2, 2, 3)))
@@ -305,9 +305,7 @@ def _mixed_in(every: int) -> Callable[[Iterator[Line], Draw], Iterator[tuple[int
                 owed -= 1
             unanswered += {"tool_call": 1, "tool_result": -1}.get(line.get("kind", ""), 0)
             yield number, line
-            written += 1
-            if written % (every - 1) == 0:
-                owed += 1
+            owed += (number + 1) % (every - 1) == 0
 
     return lines
 
