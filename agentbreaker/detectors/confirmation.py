@@ -42,7 +42,7 @@ class ConfirmationPingPong:
         ...         "Likewise, well done, team.", "Perfect, thanks again."]
         >>> guard = Guard()
         >>> for turn in range(8):
-        ...     message = Message("c", ("ann", "bob")[turn % 2], content=said[turn % 4])
+        ...     message = Message("c", "ab"[turn % 2], content=said[turn % 4])
         ...     decision = guard.observe(message)
         >>> decision.code, decision.action.value
         ('AB201', 'halt')

@@ -31,7 +31,7 @@ class CostBudget:
         >>> from agentbreaker import Guard, Message, Policy
         >>> guard = Guard(Policy(budgets={"max_cost_usd": 0.5}))
         >>> for part in ("hull", "mast", "rudder", "keel"):
-        ...     message = Message("c", "ann", content=f"Check the {part}.", cost_usd=0.15)
+        ...     message = Message("c", "ann", content=part, cost_usd=0.15)
         ...     decision = guard.observe(message)
         >>> decision.code, decision.reason
         ('AB603', 'Cost budget: 0.6 US dollars, limit 0.5')

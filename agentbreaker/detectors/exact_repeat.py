@@ -37,9 +37,9 @@ class ExactRepeat:
         >>> guard = Guard()
         >>> for turn in range(6):
         ...     tool = Tool("get_plan", str(turn), {"id": "P1002"})
-        ...     _ = guard.observe(Message("c", "ann", "env", "tool_call", tool=tool))
+        ...     _ = guard.observe(Message("c", "a", "env", "tool_call", tool=tool))
         ...     tool = Tool("get_plan", str(turn), result="Plan: basic")
-        ...     answer = Message("c", "env", "ann", "tool_result", tool=tool)
+        ...     answer = Message("c", "env", "a", "tool_result", tool=tool)
         ...     decision = guard.observe(answer)
         >>> decision.code, decision.action.value
         ('AB301', 'halt')

@@ -31,7 +31,7 @@ class MessageBudget:
         >>> from agentbreaker import Guard, Message, Policy
         >>> guard = Guard(Policy(budgets={"max_messages": 3}))
         >>> for part in ("hull", "mast", "rudder", "keel"):
-        ...     decision = guard.observe(Message("c", "ann", content=f"Check the {part}."))
+        ...     decision = guard.observe(Message("c", "ann", content=part))
         >>> decision.code, decision.reason
         ('AB601', 'Message budget: 4 messages, limit 3')
 

@@ -36,9 +36,9 @@ class NearRepeat:
         >>> guard = Guard()
         >>> for turn in range(9):
         ...     tool = Tool("get", str(turn), {"id": f"P{1006 + turn}"})
-        ...     _ = guard.observe(Message("c", "ann", "env", "tool_call", tool=tool))
+        ...     _ = guard.observe(Message("c", "a", "env", "tool_call", tool=tool))
         ...     tool = Tool("get", str(turn), result="Error: not found")
-        ...     answer = Message("c", "env", "ann", "tool_result", tool=tool)
+        ...     answer = Message("c", "env", "a", "tool_result", tool=tool)
         ...     decision = guard.observe(answer)
         >>> decision.code, decision.action.value
         ('AB302', 'halt')

@@ -32,7 +32,7 @@ class TimeBudget:
         >>> clock = VirtualClock()
         >>> guard = Guard(Policy(budgets={"max_seconds": 60}), clock=clock)
         >>> for part in ("hull", "mast", "rudder", "keel"):
-        ...     decision = guard.observe(Message("c", "ann", content=f"Check the {part}."))
+        ...     decision = guard.observe(Message("c", "ann", content=part))
         ...     clock.advance(25)
         >>> decision.code, decision.reason
         ('AB604', 'Time budget: 75 seconds, limit 60')

@@ -31,7 +31,7 @@ class TokenBudget:
         >>> from agentbreaker import Guard, Message, Policy, Usage
         >>> guard = Guard(Policy(budgets={"max_tokens": 3000}))
         >>> for part in ("hull", "mast", "rudder", "keel"):
-        ...     message = Message("c", "ann", content=f"Check the {part}.")
+        ...     message = Message("c", "ann", content=part)
         ...     message.usage = Usage(input_tokens=900, output_tokens=100)
         ...     decision = guard.observe(message)
         >>> decision.code, decision.reason
