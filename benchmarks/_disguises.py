@@ -147,6 +147,11 @@ def _common_words(count: int) -> Callable[[Draw], str]:
     return add
 
 
+def _figures(count: int) -> Callable[[Draw], str]:
+    """Figures that mean nothing; no reader without understanding can tell them from facts."""
+    return lambda draw: " ".join(str(draw.rng.randrange(1000, 10**6)) for _ in range(count))
+
+
 def _rare_words(count: int) -> Callable[[Draw], str]:
     """Words that nobody has heard, but that could be words: of syllables, or of Chinese characters of any rarity."""
 
@@ -344,6 +349,8 @@ DISGUISES = [
     Disguise("clock", _NOISE, cheap=True, add=_clock),
     Disguise("timestamp", _NOISE, cheap=True, add=_timestamp),
     Disguise("identifier", _NOISE, cheap=True, add=_identifier),
+    Disguise("1 random figure", _NOISE, add=_figures(1)),
+    Disguise("3 random figures", _NOISE, add=_figures(3)),
     Disguise("10 words", _NOISE, add=_common_words(10)),
     Disguise("40 words", _NOISE, add=_common_words(40)),
     Disguise("10 rare words", _NOISE, add=_rare_words(10)),
