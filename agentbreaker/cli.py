@@ -6,6 +6,7 @@ where the reader of the output has gone, as in ``| head``.
 
 from __future__ import annotations
 
+import difflib
 import enum
 import inspect
 import io
@@ -291,7 +292,11 @@ def explain(
         if code.upper() == known or code.lower() == detector.name:
             console.print(Text(inspect.cleandoc(detector.__doc__ or "")), soft_wrap=True)
             return
-    raise ConfigError(f"no detector {code!r}; known are {', '.join(sorted(DETECTORS))}", field="code")
+    names = {name.casefold(): known for known, detector in DETECTORS.items() for name in (known, detector.name)}
+    close = difflib.get_close_matches(code.casefold(), names, n=1)
+    meant = names[close[0]] if close else None
+    hint = f"; did you mean {meant}, {DETECTORS[meant].name}? Known" if meant is not None else "; known"
+    raise ConfigError(f"no detector {code!r}{hint} are {', '.join(sorted(DETECTORS))}", field="code")
 
 
 # ---------------------------------------------------------------------- policy

@@ -19,8 +19,15 @@ bits       meaning
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib import resources
+from itertools import pairwise
+from math import log2
+from typing import TYPE_CHECKING
 from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "ACKNOWLEDGING",
@@ -42,14 +49,23 @@ CODE_BITS = 30
 
 #: Weights in sixteenths of one unit of information.
 _VERY_COMMON, _COMMON, _RARE = 11, 27, 51
-_NUMBER, _IDENTIFIER, _LETTER = 64, 16, 5
+_NUMBER, _CODE, _IDENTIFIER, _LETTER = 64, 16, 4, 5
 _CJK_COMMON, _CJK_MIXED, _CJK_RARE = 4, 14, 32
 
 #: Numbers longer than this are identifiers or epochs: they differ every time and tell little.
 _LONGEST_NUMBER = 9
+#: Letters and digits by turns: shorter ones are codes that people use.
+_SHORTEST_IDENTIFIER = 7
+_SHAPE = bytes(48 if 48 <= byte <= 57 else 97 for byte in range(256))
+#: Letters that are no word: no language writes one so long, or random letters are so many times as likely (in bits).
+#: Shorter ones are left alone: that is where the abbreviations are.
+_LONGEST_WORD = 40
+_SHORTEST_RANDOM, _RANDOM_BITS = 5, -2.0
 _MAX_TOKENS = 200_000
 #: Longer tokens (bytes) are computed each time: kept, they could fill the memory.
 _LONGEST_KEPT = 64
+
+_LETTERS, _VOWELS = b"abcdefghijklmnopqrstuvwxyz", b"aeiouy"
 
 _FUNCTION_WORDS = (
     "a about above after again all also am an and any are as at be because been before being below between both but "
@@ -95,12 +111,13 @@ class Lexicon(dict[bytes, int]):
     Concurrent use is safe: two threads that meet a new token compute the same code.
     """
 
-    __slots__ = ("_fixed", "_predecessors")
+    __slots__ = ("_fixed", "_odds", "_predecessors")
 
     def __init__(self) -> None:
         super().__init__()
         self._predecessors: dict[int, int] = {}
         self._fixed = _fixed_weights()
+        self._odds = _pair_odds(self._fixed)
 
     def __missing__(self, token: bytes) -> int:
         if len(self) >= _MAX_TOKENS:
@@ -121,10 +138,15 @@ class Lexicon(dict[bytes, int]):
             code = hashed | NUMERIC | (_NUMBER if len(token) <= _LONGEST_NUMBER else _IDENTIFIER)
             value = int(token) if len(token) <= _LONGEST_NUMBER else 0
             if value:
-                self._predecessors[code] = _hashed(b"%d" % (value - 1)) | NUMERIC | _NUMBER
+                before = b"%d" % (value - 1)
+                if token.startswith(b"0"):
+                    before = before.zfill(len(token))
+                self._predecessors[code] = _hashed(before) | NUMERIC | _NUMBER
             return code
         if token.isascii():
             if not token.isalpha():
+                return hashed | NUMERIC | (_IDENTIFIER if _is_identifier(token) else _CODE)
+            if self._is_random(token):
                 return hashed | NUMERIC | _IDENTIFIER
             return hashed | (_RARE if len(token) > 1 else _LETTER)
         text = token.decode("utf-8", "replace")
@@ -133,9 +155,22 @@ class Lexicon(dict[bytes, int]):
             return hashed | (_CJK_RARE, _CJK_MIXED, _CJK_COMMON)[common if len(text) > 1 else 2 * common]
         return hashed | (_RARE if len(text) > 1 else _LETTER)
 
+    def _is_random(self, letters: bytes) -> bool:
+        """Whether these letters are more likely drawn at random than a word, name or term of any language."""
+        length = len(letters)
+        if length < _SHORTEST_RANDOM:
+            return False
+        return length > _LONGEST_WORD or sum(map(self._odds.__getitem__, pairwise(letters))) < _RANDOM_BITS
+
     def predecessor(self, code: int) -> int | None:
         """Code of the number that is one smaller, to tell a counter from a new figure; ``None`` for other tokens."""
         return self._predecessors.get(code)
+
+
+def _is_identifier(mixed: bytes) -> bool:
+    """Whether letters and digits alternate, at length, as in a hash; a part number or a version does not."""
+    shape = mixed.translate(_SHAPE)
+    return len(mixed) >= _SHORTEST_IDENTIFIER and shape.count(b"0a") + shape.count(b"a0") > 1
 
 
 def _hashed(token: bytes) -> int:
@@ -159,6 +194,20 @@ def _fixed_weights() -> dict[bytes, int]:
     fixed.update(dict.fromkeys(_POLITE_WORDS.encode().split(), 0))
     fixed.update(dict.fromkeys(_FUNCTION_WORDS.encode().split(), 0))
     return fixed
+
+
+def _pair_odds(words: Iterable[bytes]) -> dict[tuple[int, int], float]:
+    """For each pair of letters, how much likelier it is within a word than among random letters, in bits.
+
+    Which consonants stand together is what random letters get wrong.  A pair with a vowel counts for a word or not at
+    all: every language has such pairs, and English would not know those of a Finnish name.
+    """
+    text = b" ".join(words)
+    counts = Counter(pairwise(text))
+    pairs = [(a, b) for a in _LETTERS for b in _LETTERS]
+    scale = len(pairs) / (sum(map(counts.__getitem__, pairs)) + len(pairs))
+    odds = {pair: log2((counts[pair] + 1) * scale) for pair in pairs}
+    return {(a, b): max(bits, 0.0) if a in _VOWELS or b in _VOWELS else bits for (a, b), bits in odds.items()}
 
 
 #: Codes of all acknowledging words, for one set intersection.

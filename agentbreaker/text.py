@@ -46,16 +46,25 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-#: Cyrillic and Greek letters that look like Latin ones.
-_LOOKALIKE = dict(zip("аеорсухікмнтвјѕԁһӏԛԝαοερτυνικχ", "aeopcyxikmhtbjsdhlqwaoeptuvikx", strict=True))
-_LOOKALIKE_LETTER = re.compile("[" + "".join(_LOOKALIKE) + "]")
-_NOT_LATIN = bytes(byte for byte in range(256) if not 97 <= byte <= 122)
+#: Cyrillic and Greek letters that look like Latin ones: capitals too, as some look like a letter that they are not.
+_LOOKALIKE = str.maketrans(
+    "аеорсухікмнтвјѕԁһӏԛԝьАВЕНІЈКМОРЅТХУҮαοερτυνικχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "aeopcyxikmhtbjsdhlqwbABEHIJKMOPSTXYYaoeptuvikxABEZHIKMNOPTYX",
+)
+_LOOKALIKE_LETTER = re.compile(f"[{''.join(map(chr, _LOOKALIKE))}]")
+#: Strokes and accents that are laid over a letter and have no common character with it.
+_OVERLAID = re.compile("[\u0300-\u036f\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0]+")
 #: What separates words outside ASCII; inside, the folding table does it.
 _FOREIGN_SEPARATOR = re.compile(r"[^\x00-\x7f\w]+")
-_CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?")
+_CLOCK = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?:[Tt]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?[Zz]?)?|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?"
+)
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 #: Digits to "0", all other bytes as they are: where there is neither of these, there is no clock and no date.
 _DIGITS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
 _CLOCK_SHAPE, _DATE_SHAPE = b"0:00", b"0000-00-00"
+#: A UUID has four of these; few other texts have.
+_UUID_HYPHENS = 4
 _FAILURE = re.compile(
     r"\b(?:error|errors|failed|failure|exception|traceback|not found|no results?|no matches|no such|none|null|empty|"
     r"invalid|denied|forbidden|unavailable|timed out|timeout|unable|cannot|404|500|503)\b"
@@ -105,11 +114,15 @@ def analyse(message: Message) -> Text:
         fingerprinted = content if length <= _MAX_FINGERPRINTED else _sample(content, length)
         fingerprint = crc32(fingerprinted.encode("utf-8", "surrogatepass")) << 32 | (length & 0xFFFFFFFF)
         content = content[:half] + " " + content[-half:]
+        if not content.isascii():
+            content = _plain(content)
         raw = content.encode("utf-8", "surrogatepass")
     else:
+        if not content.isascii():
+            content = _plain(content)
         raw = content.strip().encode("utf-8", "surrogatepass")
-        fingerprint = crc32(raw) << 32 | len(raw)
-    return Text(codes_of(raw if content.isascii() else _canonical(content)), fingerprint, content)
+        fingerprint = crc32(raw.lower()) << 32 | len(raw)
+    return Text(codes_of(raw if content.isascii() else _words(content)), fingerprint, content)
 
 
 def codes_of(raw: bytes) -> set[int]:
@@ -121,24 +134,22 @@ def codes_of(raw: bytes) -> set[int]:
 
 def body_of(text: Text, body: str) -> Text:
     """The same message with only a part of its words."""
-    raw = body.encode("utf-8", "surrogatepass") if body.isascii() else _canonical(body)
+    raw = body.encode("utf-8", "surrogatepass") if body.isascii() else _words(body)
     return Text(codes_of(raw), text.fingerprint, body)
 
 
 def volatile_codes(text: Text) -> set[int]:
-    """Codes of the numbers that belong to clocks and dates: they differ every time and tell nothing."""
+    """Codes of the numbers that belong to clocks, dates and UUIDs: they differ every time and tell nothing."""
     raw = text.raw
-    if raw.isascii():
-        # The regular expression costs as much as all the rest, and most texts that have a ":" have no clock.
-        shape = raw.encode("ascii").translate(_DIGITS)
-        if _CLOCK_SHAPE not in shape and _DATE_SHAPE not in shape:
-            return set()
+    found: list[str] = []
+    # The regular expressions cost as much as all the rest, and most texts that have a ":" or a "-" have none of these.
+    shape = raw.encode("ascii").translate(_DIGITS) if raw.isascii() else None
+    if shape is None or _CLOCK_SHAPE in shape or _DATE_SHAPE in shape:
+        found = _CLOCK.findall(raw)
+    if raw.count("-") >= _UUID_HYPHENS:
+        found += _UUID.findall(raw)
     table = lexicon()
-    return {
-        table[number]
-        for match in _CLOCK.findall(raw)
-        for number in match.encode("ascii", "ignore").translate(_FOLD).split()
-    }
+    return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}
 
 
 class Recent:
@@ -227,17 +238,22 @@ def _sample(content: str, length: int) -> str:
     return "".join(content[i : i + _SAMPLE_LENGTH] for i in range(0, length, step))
 
 
-def _canonical(content: str) -> bytes:
-    """NFKC, folded case, no invisible characters, look-alikes mapped, CJK cut into pairs; as UTF-8."""
+def _plain(content: str) -> str:
+    """The text without its disguise: NFKC, folded case, nothing invisible or laid over, look-alikes mapped."""
     # Regular expressions and bytes throughout: a step of Python for every character would cost four times as much.
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", content)).casefold()
-    if not text.isascii():
-        latin = len(text.encode("utf-8", "surrogatepass").translate(None, _NOT_LATIN))
-        if latin * 2 > len(text.replace(" ", "")):
-            text = _LOOKALIKE_LETTER.sub(lambda match: _LOOKALIKE[match[0]], text)
-        text = _CJK_RUN.sub(_pairs, text)
-        text = _FOREIGN_SEPARATOR.sub(" ", text)
-    return text.encode("utf-8", "surrogatepass")
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", content))
+    if text.isascii():
+        return text
+    text = _OVERLAID.sub("", text)
+    # Words of Russian and Greek are renamed as well; that is no harm, as they are so every time.
+    if _LOOKALIKE_LETTER.search(text):
+        text = text.translate(_LOOKALIKE)
+    return text.casefold()
+
+
+def _words(plain: str) -> bytes:
+    """Plain text with CJK cut into pairs and everything else between words a space; as UTF-8."""
+    return _FOREIGN_SEPARATOR.sub(" ", _CJK_RUN.sub(_pairs, plain)).encode("utf-8", "surrogatepass")
 
 
 def _pairs(match: re.Match[str]) -> str:

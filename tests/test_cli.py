@@ -772,10 +772,23 @@ def test_explain_without_a_code_lists_them_all(cli: Cli) -> None:
 
 def test_explain_an_unknown_code(cli: Cli) -> None:
     """An unknown code is a usage error that names the known ones."""
-    result = cli("explain", "AB999")
+    result = cli("explain", "ruff")
     assert result.code == 2
     assert result.out == ""
-    assert result.err == f"agentbreaker: no detector 'AB999'; known are {', '.join(sorted(DETECTORS))}\n"
+    assert result.err == f"agentbreaker: no detector 'ruff'; known are {', '.join(sorted(DETECTORS))}\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("AB2O1", "AB201"), ("ab-201", "AB201"), ("AB20", "AB201"), ("stagnaton", "AB401"), ("exact_repeat", "AB301")],
+)
+def test_explain_suggests_the_nearest(cli: Cli, asked: str, meant: str) -> None:
+    """A slip in a code or a name is answered with what was probably meant."""
+    result = cli("explain", asked)
+    assert result.code == 2
+    assert result.err.startswith(
+        f"agentbreaker: no detector {asked!r}; did you mean {meant}, {DETECTORS[meant].name}? Known are "
+    )
 
 
 # ---------------------------------------------------------------------- policy

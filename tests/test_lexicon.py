@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import string
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +60,41 @@ def test_identifiers_tell_little(token: str) -> None:
     assert lexicon()[token.encode()] & NUMERIC
     assert weight(token) < weight("42")
     assert lexicon().predecessor(lexicon()[token.encode()]) is None
+
+
+@pytest.mark.parametrize(("token", "before"), [("0018", "0017"), ("0100", "0099"), ("100", "99"), ("010", "009")])
+def test_a_padded_number_knows_its_predecessor(token: str, before: str) -> None:
+    """A counter with leading zeros is a counter."""
+    table = lexicon()
+    assert table.predecessor(table[token.encode()]) == table[before.encode()]
+
+
+@pytest.mark.parametrize("length", [8, 12, 64])
+def test_random_letters_are_identifiers(length: int) -> None:
+    """Nine in ten strings of random letters are no words, and count hardly anything."""
+    rng = random.Random(length)
+    drawn = ["".join(rng.choices(string.ascii_lowercase, k=length)) for _ in range(500)]
+    told = [token for token in drawn if lexicon()[token.encode()] & NUMERIC]
+    assert len(told) >= 450
+    assert all(weight(token) < weight("people") / 2 for token in told)
+
+
+NAMES = (
+    "kubernetes postgresql terraform asyncio lindqvist wojciechowska raikkonen papadopoulos nguyen takahashi okonkwo "
+    "oyelaran erdogan gutierrez donaudampfschifffahrt nginx sphinx strengths jyvaskyla beijing getuserpermissions"
+)
+
+
+def test_names_and_terms_are_words() -> None:
+    """Names of many languages, terms of art and long compounds keep their weight, nine in ten of them at least."""
+    words = NAMES.split()
+    assert sum(weight(word) == weight("feldspar") for word in words) >= 0.9 * len(words)
+
+
+@pytest.mark.parametrize("token", ["7f3a9c1d2e", "20260304t091533z", "09h15m33s", "deadbeef7f00a1", "01j8xk3q9v2m"])
+def test_letters_and_digits_by_turns_tell_next_to_nothing(token: str) -> None:
+    """Hashes, compact timestamps and random ids weigh less than a part number or a version."""
+    assert weight(token) < weight("x86") == weight("p1002") == weight("sensor17")
 
 
 def test_long_tokens_are_not_kept() -> None:

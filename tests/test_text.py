@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agentbreaker import Message, Tool
 from agentbreaker import text as module
+from agentbreaker.lexicon import NUMERIC, lexicon
 from agentbreaker.text import MAX_CHARACTERS, analyse, looks_like_failure, looks_like_waiting, volatile_codes
 
 PLAIN = "The Reviewer confirms shipment number 4711 of the great harbour company"
@@ -42,6 +43,9 @@ DISGUISES: dict[str, Callable[[str], str]] = {
         chr(0x1D41A + ord(c) - 97) if "a" <= c <= "z" else c for c in text.lower()
     ),
     "confusable": lambda text: text.translate(str.maketrans("aeocp", "аеоср")),
+    "all confusable": lambda text: text.translate(str.maketrans("acehiopsxyTHutk", "асеһіорѕхуТНυтκ")),
+    "Greek capitals": lambda text: text.upper().translate(str.maketrans("AEHINOTX", "ΑΕΗΙΝΟΤΧ")),
+    "struck out": spread("\u0336"),
     "punctuation": lambda text: "--- " + text.replace(" ", " ... ") + "!!!",
     "white space": lambda text: "\n\t " + text.replace(" ", " \r\n\u3000") + "  ",
     **{f"U+{code:04X}": spread(chr(code)) for code in UNSEEN},
@@ -83,10 +87,37 @@ def test_analysis_is_repeatable(content: str) -> None:
 
 @given(st.text(), st.text())
 def test_fingerprints_tell_texts_apart(one: str, other: str) -> None:
-    """The exact fingerprint is that of the text without the space around it."""
-    same = one.strip() == other.strip()
+    """The fingerprint is that of the text without the space around it and without its disguise."""
+    same = module._plain(one).strip().casefold() == module._plain(other).strip().casefold()
     prints = [analyse(Message("c", "ann", content=content)).fingerprint for content in (one, other)]
     assert (prints[0] == prints[1]) is same
+
+
+@pytest.mark.parametrize("disguise", [name for name in DISGUISES if name not in ("punctuation", "white space")])
+def test_a_call_in_disguise_is_the_same_call(disguise: str) -> None:
+    """A call that repeats another in other characters has its fingerprint, so that the repeat is seen."""
+    calls = [
+        analyse(Message("c", "a", "t", "tool_call", tool=Tool("t", arguments={"q": text})))
+        for text in (PLAIN, DISGUISES[disguise](PLAIN))
+    ]
+    assert calls[0].fingerprint == calls[1].fingerprint
+
+
+def test_a_sign_makes_another_call() -> None:
+    """What is no disguise still tells texts apart: signs, punctuation, a letter more."""
+    texts = ["move x by 1", "move x by -1", "move x by 1.", "move x by 1 1", "move y by 1"]
+    assert len({analyse(Message("c", "a", content=text)).fingerprint for text in texts}) == len(texts)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["09:15:33", "９：１５：３３", "2026-03-04", "2026-03-04T09:15:33Z", "id 5f0c4a1e-9b2d-4e6f-8a71-0c9d2e3f4b5a"],
+)
+def test_clocks_and_uuids_are_volatile(stamp: str) -> None:
+    """The numbers of clocks, dates and UUIDs are named, so that they count nothing; a figure beside them is not."""
+    text = analyse(Message("c", "ann", content=f"{stamp} 4711 berths"))
+    numbers = {code for code in text.codes if code & NUMERIC}
+    assert numbers - volatile_codes(text) == {lexicon()[b"4711"]}
 
 
 def test_arguments_in_another_order_are_the_same_call() -> None:

@@ -25,27 +25,68 @@ class ConfirmationPingPong:
     """confirmation-ping-pong (AB201)
 
     What it sees:
-        Agents acknowledge, thank, confirm, summarise, offer help or nag, between two or in a mesh, in any order, and
-        nothing new comes of it.  Wording that only confirms is one weak signal on top of the missing information.
+        Agents acknowledge, thank, confirm, summarise, offer help or nag, between
+        two or in a mesh, in any order, and nothing new comes of it. Wording that
+        only confirms is one weak signal on top of the missing information.
 
     Why it matters:
-        It is the commonest way for agents to burn a budget after the work is done: polite, endless, and different
-        in every message, so that no comparison of texts catches it.
+        It is the commonest way for agents to burn a budget after the work is
+        done: polite, endless, and different in every message, so that no
+        comparison of texts catches it.
 
     Example:
-        "Great, thank you!" - "You are welcome, glad we agree." - "Likewise, well done, team." and so on.
+        Two agents thank each other when the work is done.
+
+        >>> from agentbreaker import Guard, Message
+        >>> said = ["Great, thank you!", "You are welcome, glad we agree.",
+        ...         "Likewise, well done, team.", "Perfect, thanks again."]
+        >>> guard = Guard()
+        >>> for turn in range(8):
+        ...     message = Message("c", "ab"[turn % 2], content=said[turn % 4])
+        ...     decision = guard.observe(message)
+        >>> decision.code, decision.action.value
+        ('AB201', 'halt')
 
     What resets it:
-        New figures, names or code; a tool result that was not there before; a turn of the user.
+        New figures, names or code; a tool result that was not there before; a
+        turn of the user.
 
     Known false positives:
-        Two agents that read agreed facts back to each other many times in short messages.
+        Two agents that read agreed facts back to each other many times in short
+        messages.
 
     Known evasions:
-        Padding with rare words that tell nothing (see AB602 and AB603).
+        Words or figures that the conversation has not had, in each message,
+        whatever they mean: ten words are enough (see AB601 to AB603). Random
+        letters, hashes, clocks, other alphabets and other names are seen through.
 
     Options:
-        ``detectors.weight``, ``detectors.acknowledgement``, ``novelty.*``, ``ladder.*``.
+        ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
+            with nothing new.
+        ``detectors.acknowledgement`` (messages' worth; default 0.5): added for
+            wording that only confirms, in proportion to its share; the sum is at
+            most 1.
+        ``novelty.base`` (units of information; default 1)
+        ``novelty.per_word`` (units for each distinct word; default 0.6)
+        ``novelty.ceiling`` (units of information; default 24): with these three:
+            what a message must bring to be neutral.
+        ``novelty.drain`` (messages' worth; default 1): the most that one message
+            takes away.
+        ``novelty.allowance`` (share of a message; default 0.3): the most that is
+            allowed to long talk for being usual.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
+
+    Reference:
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
+        C. E. Shannon, A mathematical theory of communication, Bell System Technical
+            Journal 27 (1948), 379-423: information as surprisal.
+        M. Cemri et al., Why do multi-agent LLM systems fail?, arXiv:2503.13657
+            (2025): agents unaware that they are done.
     """
 
     code: ClassVar[str] = "AB201"

@@ -20,27 +20,54 @@ class ExactRepeat:
     """exact-repeat (AB301)
 
     What it sees:
-        The same tool call with the same result, or the same agent sending the same message, again and again with
-        nothing new in between.  A call is compared together with its result: the same call with a new result is
+        The same tool call with the same result, or the same agent sending the
+        same message, again and again with nothing new in between. A call is
+        compared together with its result: the same call with a new result is
         progress.
 
     Why it matters:
-        An agent that repeats a call word for word and gets the same answer will do so until someone stops it.
+        An agent that repeats a call word for word and gets the same answer will
+        do so until someone stops it.
 
     Example:
-        ``get_plan(P1002)`` and the same plan, five times: the first is work, the four repeats are evidence.
+        The same call with the same result: the first is work, what follows is
+        evidence.
+
+        >>> from agentbreaker import Guard, Message, Tool
+        >>> guard = Guard()
+        >>> for turn in range(6):
+        ...     tool = Tool("get_plan", str(turn), {"id": "P1002"})
+        ...     _ = guard.observe(Message("c", "a", "env", "tool_call", tool=tool))
+        ...     tool = Tool("get_plan", str(turn), result="Plan: basic")
+        ...     answer = Message("c", "env", "a", "tool_result", tool=tool)
+        ...     decision = guard.observe(answer)
+        >>> decision.code, decision.action.value
+        ('AB301', 'halt')
 
     What resets it:
-        A new call or a new result, talk that brings something new, a turn of the user.
+        A new call or a new result, talk that brings something new, a turn of the
+        user.
 
     Known false positives:
-        Polling a job whose status does not change: raise ``ladder.halt``, or let the poll report a moving figure.
+        Polling a job whose status does not change: raise ``ladder.halt``, or let
+        the poll report a moving figure.
 
     Known evasions:
-        A counter in the arguments (AB302 sees that).
+        A counter or a random argument in a call whose result stays the same and
+        is no failure: that is another call. Other characters for the same
+        arguments are seen through.
 
     Options:
-        ``ladder.*`` (limits, in repeats).
+        ``ladder.warn`` (repeats; default 2.75)
+        ``ladder.steer`` (repeats; default 3.25)
+        ``ladder.finish`` (repeats; default off)
+        ``ladder.halt`` (repeats; default 4): repeats at which each rung is reached.
+
+    Reference:
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
+        M. Cemri et al., Why do multi-agent LLM systems fail?, arXiv:2503.13657
+            (2025): step repetition.
     """
 
     code: ClassVar[str] = "AB301"

@@ -18,25 +18,42 @@ class MessageBudget:
     """message-budget (AB601)
 
     What it sees:
-        The conversation has gone beyond ``budgets.max_messages`` (every message counts, prompts included).
+        The conversation has gone beyond ``budgets.max_messages`` (every message
+        counts, prompts included).
 
     Why it matters:
-        A counted cap depends on no wording and on no other detector: it holds whatever else fails.
+        A counted cap depends on no wording and on no other detector: it holds
+        whatever else fails.
 
     Example:
-        ``budgets.max_messages`` is set and the conversation passes it: halted, whatever it talks about.
+        The cap is passed, whatever the conversation is about.
+
+        >>> from agentbreaker import Guard, Message, Policy
+        >>> guard = Guard(Policy(budgets={"max_messages": 3}))
+        >>> for part in ("hull", "mast", "rudder", "keel"):
+        ...     decision = guard.observe(Message("c", "ann", content=part))
+        >>> decision.code, decision.reason
+        ('AB601', 'Message budget: 4 messages, limit 3')
 
     What resets it:
-        Only a person: ``guard.reset()``.  The totals are kept, so a higher budget is needed to go on.
+        Only a person: ``guard.reset()``. The totals are kept, so a higher budget
+        is needed to go on.
 
     Known false positives:
         A budget that is too small for the work.
 
     Known evasions:
-        None within one conversation; work moved to a new conversation id starts at zero.
+        None within one conversation; work moved to a new conversation id starts
+        at zero.
 
     Options:
-        ``budgets.max_messages`` (messages; no cap by default).
+        ``budgets.max_messages`` (messages; default no cap): messages that are
+            delivered.
+
+    Reference:
+        OWASP Top 10 for LLM Applications 2025, LLM10: unbounded consumption.
+        M. T. Nygard, Release It!, 2nd edition, Pragmatic Bookshelf 2018: the
+            circuit breaker.
     """
 
     code: ClassVar[str] = "AB601"

@@ -20,15 +20,28 @@ class NearRepeat:
     """near-repeat (AB302)
 
     What it sees:
-        Tool calls that differ only in counters, clocks, identifiers or order, or are worded anew, and get the same
-        failure or empty answer each time.  Exact repeats count too, so that a mix of both adds up.  Several calls
-        of one batch are one decision of the agent and count once.
+        Tool calls that differ only in counters, clocks, identifiers or order, or
+        are worded anew, and get the same failure or empty answer each time. Exact
+        repeats count too, so that a mix of both adds up. Several calls of one
+        batch are one decision of the agent and count once.
 
     Why it matters:
-        Trying id after id against "not found", or the same search in other words, defeats every exact comparison.
+        Trying id after id against "not found", or the same search in other words,
+        defeats every exact comparison.
 
     Example:
-        ``get(P1006)``: not found, ``get(P1007)``: not found, ``get(P1008)``: not found, ...
+        Id after id is tried, and none is found.
+
+        >>> from agentbreaker import Guard, Message, Tool
+        >>> guard = Guard()
+        >>> for turn in range(9):
+        ...     tool = Tool("get", str(turn), {"id": f"P{1006 + turn}"})
+        ...     _ = guard.observe(Message("c", "a", "env", "tool_call", tool=tool))
+        ...     tool = Tool("get", str(turn), result="Error: not found")
+        ...     answer = Message("c", "env", "a", "tool_result", tool=tool)
+        ...     decision = guard.observe(answer)
+        >>> decision.code, decision.action.value
+        ('AB302', 'halt')
 
     What resets it:
         A result that was not there before, a turn of the user.
@@ -40,7 +53,21 @@ class NearRepeat:
         Inventing a different tool each time.
 
     Options:
-        ``ladder.*`` (limits; one near repeat is 0.75, a new call with the same failure 0.5, an exact repeat 1).
+        ``ladder.warn`` (repeats; default 2.75)
+        ``ladder.steer`` (repeats; default 3.25)
+        ``ladder.finish`` (repeats; default off)
+        ``ladder.halt`` (repeats; default 4): evidence at which each rung is
+            reached; a near repeat is 0.75, a new call with the same failure 0.5, an
+            exact repeat 1, waiting 0.1.
+
+    Reference:
+        P. He, J. Zhu, Z. Zheng and M. R. Lyu, Drain: an online log parsing approach
+            with fixed depth tree, ICWS 2017: texts compared with their parameters
+            masked.
+        A. Z. Broder, On the resemblance and containment of documents, SEQUENCES
+            1997: texts as sets, without their order.
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
     """
 
     code: ClassVar[str] = "AB302"

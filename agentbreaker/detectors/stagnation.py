@@ -23,25 +23,65 @@ class Stagnation:
     """stagnation (AB401)
 
     What it sees:
-        The share of anything new falls to nothing and stays there, whoever speaks and in whatever order.
+        The share of anything new falls to nothing and stays there, whoever speaks
+        and in whatever order.
 
     Why it matters:
-        It is what all runaways have in common, so it also catches the kinds that nobody has named yet.
+        It is what all runaways have in common, so it also catches the kinds that
+        nobody has named yet.
 
     Example:
-        An orchestrator that issues the same instruction in other words, and a worker that returns the same page.
+        An orchestrator issues the same instruction in other words each time.
+
+        >>> from agentbreaker import Guard, Message
+        >>> said = ["Please open the price list.", "Show me the prices, please.",
+        ...         "The price list, please.", "Open the prices."]
+        >>> guard = Guard()
+        >>> for turn in range(8):
+        ...     message = Message("c", "orchestrator", content=said[turn % 4])
+        ...     decision = guard.observe(message)
+        >>> decision.code, decision.action.value
+        ('AB401', 'halt')
 
     What resets it:
-        New information, a tool result that was not there before, a turn of the user.
+        New information, a tool result that was not there before, a turn of the
+        user.
 
     Known false positives:
-        Long restatements without any new fact, such as a final report that repeats all that was said.
+        Long restatements without any new fact, such as a final report that
+        repeats all that was said.
 
     Known evasions:
-        Padding with rare words that tell nothing (see AB602 and AB603).
+        Words or figures that the conversation has not had, in each message,
+        whatever they mean: ten words are enough (see AB601 to AB603). Random
+        letters, hashes, clocks, other alphabets and other names are seen through.
 
     Options:
-        ``detectors.weight``, ``detectors.acknowledgement``, ``novelty.*``, ``ladder.*``.
+        ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
+            with nothing new.
+        ``detectors.acknowledgement`` (messages' worth; default 0.5): added for
+            wording that only confirms, in proportion to its share; the sum is at
+            most 1.
+        ``novelty.base`` (units of information; default 1)
+        ``novelty.per_word`` (units for each distinct word; default 0.6)
+        ``novelty.ceiling`` (units of information; default 24): with these three:
+            what a message must bring to be neutral.
+        ``novelty.drain`` (messages' worth; default 1): the most that one message
+            takes away.
+        ``novelty.allowance`` (share of a message; default 0.3): the most that is
+            allowed to long talk for being usual.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
+
+    Reference:
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
+        G. Lorden, Procedures for reacting to a change in distribution, Annals of
+            Mathematical Statistics 42 (1971), 1897-1908: no test that is as rarely
+            wrong is quicker in the worst case.
     """
 
     code: ClassVar[str] = "AB401"

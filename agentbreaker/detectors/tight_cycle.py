@@ -23,27 +23,67 @@ class TightCycle:
     """tight-cycle (AB101)
 
     What it sees:
-        The same agents go round and round, lap after lap, and whole laps bring nothing new.  A lap is closed when
-        the walk from speaker to speaker returns; the order within a lap does not matter, nor does who speaks twice.
+        The same agents go round and round, lap after lap, and whole laps bring
+        nothing new. A lap is closed when the walk from speaker to speaker
+        returns; the order within a lap does not matter, nor does who speaks
+        twice.
 
     Why it matters:
-        Every lap sends the whole history again, so the cost of a ring grows with the square of its laps.
+        Every lap sends the whole history again, so the cost of a ring grows with
+        the square of its laps.
 
     Example:
-        ``a -> b -> c -> a`` with "taken over, passed on to you" in other words each time.
+        Two agents hand the turn to and fro, in other words each time.
+
+        >>> from agentbreaker import Guard, Message
+        >>> said = ["Passed on to you.", "Over to you now.", "It is your turn.",
+        ...         "You go on, please.", "Take it from here."]
+        >>> guard = Guard()
+        >>> for turn in range(10):
+        ...     a, b = ("ann", "bob") if turn % 2 else ("bob", "ann")
+        ...     decision = guard.observe(Message("c", a, b, content=said[turn % 5]))
+        >>> decision.code, decision.action.value
+        ('AB101', 'halt')
 
     What resets it:
-        A lap that brings something new, a tool result that was not there before, a turn of the user, other agents.
+        A lap that brings something new, a tool result that was not there before,
+        a turn of the user, other agents.
 
     Known false positives:
-        A short exchange of figures that the conversation already had, such as reading a table back aloud.
+        A short exchange of figures that the conversation already had, such as
+        reading a table back aloud.
 
     Known evasions:
-        Talk that keeps producing new words about nothing (see AB602 and AB603, which no wording evades).
+        Words or figures that the conversation has not had, in each message,
+        whatever they mean: ten words are enough (see AB601 to AB603). Random
+        letters, hashes, clocks, other alphabets and other names are seen through.
+        A new name for each message closes no lap; AB201 and AB401 see it then.
 
     Options:
-        ``detectors.weight`` (evidence of one message with nothing new), ``novelty.*`` (what a message must bring),
-        ``ladder.*`` (limits).
+        ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
+            with nothing new.
+        ``detectors.acknowledgement`` (messages' worth; default 0.5): added for
+            wording that only confirms, in proportion to its share; the sum is at
+            most 1.
+        ``novelty.base`` (units of information; default 1)
+        ``novelty.per_word`` (units for each distinct word; default 0.6)
+        ``novelty.ceiling`` (units of information; default 24): with these three:
+            what a message must bring to be neutral.
+        ``novelty.drain`` (messages' worth; default 1): the most that one message
+            takes away.
+        ``novelty.allowance`` (share of a message; default 0.3): the most that is
+            allowed to long talk for being usual.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
+
+    Reference:
+        G. F. Lawler, A self-avoiding random walk, Duke Mathematical Journal 47
+            (1980), 655-693: the loop-erased walk, by which laps are found.
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
     """
 
     code: ClassVar[str] = "AB101"
