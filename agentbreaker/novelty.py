@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from agentbreaker.headers import Headers
 from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WEIGHT_UNIT, lexicon
+from agentbreaker.machine import Machines, code_lines, is_machine_text
 from agentbreaker.observation import Kind, Observation, Round
-from agentbreaker.text import Recent, Text, body_of, looks_like_failure, looks_like_waiting, volatile_codes
+from agentbreaker.rounds import Rounds
+from agentbreaker.text import Recent, Text, body_of, volatile_codes
 
 if TYPE_CHECKING:
     from agentbreaker.config import NoveltySettings
@@ -24,6 +26,7 @@ __all__ = ["Kind", "NoveltyMeter", "Observation", "Round"]
 
 #: Slots of the set of words: a word's slot holds the number of the generation in which it was heard last.
 _SLOTS = 8192
+_LAST_SLOT = _SLOTS - 1
 #: The slot of a word are the upper 13 bits of its code: one shift, where lower bits would need a mask as well.
 _SLOT_SHIFT = CODE_BITS - 13
 #: Words of one generation that end it early: above this the set is too full to tell new from old.
@@ -40,16 +43,14 @@ _USUAL_RATE = 1.0 / 20.0
 _USUAL_MARGIN = 0.25
 #: Messages of talk without any allowance; over as many more it grows to its full size.
 _SHORT_TALK = 16
-#: Fingerprints of messages, calls and results that are remembered, and unanswered calls.
+#: Fingerprints of messages, calls and results that are remembered.
 _MAX_FINGERPRINTS = 192
-_MAX_PENDING = 64
 #: Information of the new numbers of one message counts up to this, so that counters cannot pass for facts.
 _MAX_NUMBERS = 12.0
 #: A number that follows one already seen is a counter: this share of its weight counts.
 _COUNTER_SHARE = 0.25
-
-#: Name spaces of the fingerprints, in bits that tell the length of a text beyond 512 MiB.
-_CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR = (space << 29 for space in range(1, 6))
+#: Information of a new line of code.
+_LINE = 2.0
 
 
 # Members of an enumeration are slow to reach, and these are met on every message.
@@ -64,21 +65,22 @@ class NoveltyMeter:
         "_age",
         "_allowance",
         "_base",
-        "_batch",
         "_ceiling",
         "_fingerprints",
         "_generation",
         "_headers",
         "_lowest",
-        "_pending",
+        "_machines",
         "_per_word",
-        "_scored_batch",
+        "_rounds",
         "_seen",
         "_speakers",
         "_talk",
+        "_talker",
         "_usual",
         "_words",
         "_words_before",
+        "_worked",
     )
 
     def __init__(self, settings: NoveltySettings) -> None:
@@ -98,11 +100,12 @@ class NoveltyMeter:
         # What each speaker said last, as a fingerprint.
         self._speakers: dict[str, int | None] = {}
         self._fingerprints = Recent(_MAX_FINGERPRINTS)
-        # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
-        self._pending: list[tuple[str | None, int, int, int]] | None = None
+        self._rounds = Rounds(self._fingerprints)
+        self._machines: Machines | None = None
+        # Who spoke last, and whether tools have answered since anybody else did.
+        self._talker = ""
+        self._worked = False
         self._headers: Headers | None = None
-        self._batch = 0
-        self._scored_batch = -1
 
     def measure(self, message: Message, text: Text, seen: Observation) -> None:
         """Fill `seen` with what `message` brings, and remember it."""
@@ -112,7 +115,8 @@ class NoveltyMeter:
         kind = message.kind
         speakers = self._speakers
         speaker = message.sender
-        if speaker not in speakers and len(speakers) < _MAX_SPEAKERS:
+        first = speaker not in speakers
+        if first and len(speakers) < _MAX_SPEAKERS:
             speakers[speaker] = None
         self._age = age = self._age + 1
         if age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._words > _MOST_WORDS:
@@ -121,27 +125,49 @@ class NoveltyMeter:
             seen.kind = Kind.CONTEXT
             seen.info = self._information(text)
             return
-        if kind == "message" and "\n" in text.raw and message.role != "user":
-            text = self._without_header(text)
+        spoken = kind == "message" and message.role != "user"
+        machine = False
+        whole = text
+        if spoken:
+            machine = is_machine_text(text.raw)
+            if "\n" in text.raw:
+                text = self._without_header(text)
         seen.info = info = self._information(text)
         if kind == "handoff" and not text.codes:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
             seen.kind = Kind.HANDOFF
         elif kind == "tool_call":
             seen.kind = Kind.CALL
-            self._call(message, text, seen)
+            self._rounds.call(message, text, seen)
         elif kind == "tool_result":
             seen.kind = Kind.RESULT
-            self._result(message, text, seen)
+            self._worked = True
+            self._rounds.result(message, text, seen)
+        elif (
+            spoken
+            and (machine or self._machines is not None)
+            and self._is_machine(speaker, machine=machine, first=first)
+            and self._rounds.answer(message, whole, seen)
+        ):
+            seen.kind = Kind.RESULT
+            self._worked = True
         else:
+            raw = text.raw
+            if machine or "```" in raw:
+                seen.info = info = info + self._new_lines(code_lines(raw, machine=machine))
             expected = self._base + self._per_word * len(text.codes)
             if expected > self._ceiling:
                 expected = self._ceiling
             emptiness = 1.0 - info / expected
-            if message.role == "user":
+            if not spoken and message.role == "user":
                 seen.kind = Kind.OUTSIDE
                 seen.emptiness = emptiness if emptiness > 0.0 else 0.0
                 return
+            self._rounds.hear(speaker, text.fingerprint)
+            if speaker != self._talker:
+                self._talker = speaker
+                self._worked = False
+            seen.monologue = self._worked
             seen.kind = _TALK
             fingerprint = text.fingerprint
             seen.repeated = self._fingerprints.add(hash_pair(fingerprint, speaker, message.recipient))
@@ -198,6 +224,22 @@ class NoveltyMeter:
         self._words_before -= renewed
         return info
 
+    def _is_machine(self, speaker: str, *, machine: bool, first: bool) -> bool:
+        machines = self._machines
+        if machines is None:
+            machines = self._machines = Machines()
+        return machines.hear(speaker, machine=machine, first=first)
+
+    def _new_lines(self, lines: list[int]) -> float:
+        """Information of the lines of code that the conversation has not had lately, and remember them."""
+        seen, now = self._seen, self._generation
+        new = 0
+        for line in lines:
+            slot = line & _LAST_SLOT
+            new += now - seen[slot] > 1
+            seen[slot] = now
+        return new * _LINE
+
     def _without_header(self, text: Text) -> Text:
         """Take a templated header off, which says the same on every message."""
         headers = self._headers
@@ -231,75 +273,6 @@ class NoveltyMeter:
                 weight *= _COUNTER_SHARE
             total += weight
         return total if total < _MAX_NUMBERS else _MAX_NUMBERS
-
-    def _call(self, message: Message, text: Text, seen: Observation) -> None:
-        pending = self._pending
-        if pending is None:
-            pending = self._pending = []
-        if not pending:
-            self._batch += 1
-        call_id = message.tool.call_id if message.tool is not None else None
-        fingerprint = text.fingerprint
-        if any(waiting[1] == fingerprint for waiting in pending) and self._fingerprints.add(_CALL ^ fingerprint):
-            # The same call again before it was ever answered: the results are not on the record.
-            seen.round = Round.EXACT_REPEAT
-        else:
-            self._fingerprints.add(_CALL ^ fingerprint)
-        if len(pending) >= _MAX_PENDING:
-            del pending[0]
-        pending.append((call_id, fingerprint, text.masked, self._batch))
-
-    def _result(self, message: Message, text: Text, seen: Observation) -> None:
-        result = text.fingerprint
-        masked = text.masked
-        remember = self._fingerprints.add
-        seen_result = remember(_RESULT ^ result)
-        seen_masked = remember(_RESULT_MASKED ^ masked)
-        call = self._take_call(message)
-        if call is None:
-            if not seen_result:
-                seen.round = Round.CHANGED_FIGURES if seen_masked else Round.PROGRESS
-            else:
-                seen.round = Round.SAME_RESULT
-            return
-        _, fingerprint, call_masked, batch = call
-        new_call = not remember(_CALL_MASKED ^ call_masked)
-        if remember(_PAIR ^ fingerprint ^ result * 31):
-            worth = Round.EXACT_REPEAT
-        elif not seen_result and (new_call or not seen_masked):
-            worth = Round.PROGRESS
-        elif not seen_result and not looks_like_failure(text):
-            worth = Round.CHANGED_FIGURES
-        elif not (looks_like_failure(text) or (message.tool is not None and message.tool.is_error)):
-            worth = Round.PROGRESS if new_call else Round.NEUTRAL
-        else:
-            worth = Round.STALE_FAILURE if new_call else Round.NEAR_FAILURE
-        if worth >= Round.STALE_FAILURE:
-            if looks_like_waiting(text):
-                worth = Round.WAITING
-            elif not self._once(batch):
-                worth = Round.NEUTRAL
-        seen.round = worth
-
-    def _take_call(self, message: Message) -> tuple[str | None, int, int, int] | None:
-        """The waiting call that this result answers: by id where there is one, else the oldest."""
-        pending = self._pending
-        if not pending:
-            return None
-        call_id = message.tool.call_id if message.tool is not None else None
-        if call_id is not None:
-            for position, call in enumerate(pending):
-                if call[0] == call_id:
-                    del pending[position]
-                    return call
-        return pending.pop(0)
-
-    def _once(self, batch: int) -> bool:
-        """Whether nothing was held against this batch of calls yet: one decision, one evidence."""
-        if batch == self._scored_batch:
-            return False
-        self._scored_batch = batch
-        return True
 
 
 def hash_pair(fingerprint: int, sender: str, recipient: str | None) -> int:

@@ -21,22 +21,25 @@ class Kind(enum.IntEnum):
 class Round(enum.IntEnum):
     """What a tool round (a call and its result) was worth; several results of one batch of calls are one round.
 
-    ``PROGRESS``: something new.  ``CHANGED_FIGURES``: the same but for numbers.  ``NEUTRAL``: nothing to say.
-    ``WAITING``: the same again, but the answer says that something is still under way.
-    ``STALE_FAILURE``: another call, the same failure.  ``NEAR_FAILURE``: the same call but for numbers and ids, and a
-    failure again.  ``SAME_RESULT``: the same result again, the call is not on record.  ``EXACT_REPEAT``: the same
+    ``RECOVERED``: a call succeeded that had failed before.  ``PROGRESS``: something new.  ``CHANGED_FIGURES``: the
+    same but for numbers.  ``NEUTRAL``: nothing to say.  ``WAITING``: the same again, but the answer says that
+    something is still under way.  ``STALE_FAILURE``: another call, the same failure.  ``NEAR_REPEAT``: the same call,
+    and the same result but for ids, counters and clocks.  ``NEAR_FAILURE``: the same call but for numbers and ids, and
+    a failure again.  ``SAME_RESULT``: the same result again, the call is not on record.  ``EXACT_REPEAT``: the same
     call with the same result.
     """
 
     NONE = 0
-    PROGRESS = 1
-    CHANGED_FIGURES = 2
-    NEUTRAL = 3
-    WAITING = 4
-    STALE_FAILURE = 5
-    NEAR_FAILURE = 6
-    SAME_RESULT = 7
-    EXACT_REPEAT = 8
+    RECOVERED = 1
+    PROGRESS = 2
+    CHANGED_FIGURES = 3
+    NEUTRAL = 4
+    WAITING = 5
+    STALE_FAILURE = 6
+    NEAR_REPEAT = 7
+    NEAR_FAILURE = 8
+    SAME_RESULT = 9
+    EXACT_REPEAT = 10
 
 
 class Observation:
@@ -51,6 +54,7 @@ class Observation:
         emptiness: For talk, 1 - information / expected information, at least ``-drain``; else 0.
         acknowledging: Share of its words that acknowledge, thank or offer help, in [0, 1]; only known where
             ``emptiness`` is positive.
+        monologue: An agent that speaks to nobody but its tools, thinking aloud between its calls.
         repeated: The same sender has sent exactly this before.
         round: What the tool round was worth, for results.
         cycle: The cycle of speakers that this message closes, if any.
@@ -68,6 +72,7 @@ class Observation:
         "kind",
         "message_id",
         "messages",
+        "monologue",
         "recipient",
         "repeated",
         "round",
@@ -93,6 +98,7 @@ class Observation:
         self.spent_tokens = 0
         self.spent_usd = 0.0
         self.messages = 0
+        self.monologue = False
         self.tokens = 0
         self.cost_usd = 0.0
         self.seconds = 0.0
@@ -103,4 +109,4 @@ class Observation:
         kind = self.kind
         if kind is Kind.TALK:
             return self.emptiness < 0.0
-        return kind is Kind.OUTSIDE or (kind is Kind.RESULT and self.round is Round.PROGRESS)
+        return kind is Kind.OUTSIDE or (kind is Kind.RESULT and self.round in (Round.PROGRESS, Round.RECOVERED))

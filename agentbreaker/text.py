@@ -27,6 +27,7 @@ __all__ = [
     "body_of",
     "looks_like_failure",
     "looks_like_waiting",
+    "prose_share",
     "volatile_codes",
 ]
 
@@ -67,9 +68,11 @@ _CLOCK_SHAPE, _DATE_SHAPE = b"0:00", b"0000-00-00"
 _UUID_HYPHENS = 4
 _FAILURE = re.compile(
     r"\b(?:error|errors|failed|failure|exception|traceback|not found|no results?|no matches|no such|none|null|empty|"
-    r"invalid|denied|forbidden|unavailable|timed out|timeout|unable|cannot|404|500|503)\b"
+    r"invalid|denied|forbidden|unavailable|timed out|timeout|unable|cannot|404|500|503|"
+    # "No entry with the number 7": a denial of what was asked for.
+    r"(?:no|not any|nothing|none) (?:\w+ ){0,3}(?:with|for|found|named|called|matching|under|by|exists?|available))\b"
     r"|:\s*\[\s*\]"
-    r"|找不到|未找到|没有找到|不存在|无结果|为空|错误|失败|异常|超时|无法",
+    r"|找不到|未找到|没有找到|没有[^。，,.]{0,20}的(?:记录|条目|数据|内容|文件|结果|信息)|查无|不存在|无结果|为空|错误|失败|异常|超时|无法",
     re.IGNORECASE,
 )
 _WAITING = re.compile(
@@ -130,6 +133,12 @@ def codes_of(raw: bytes) -> set[int]:
     codes = set(map(lexicon().__getitem__, raw.translate(_FOLD).split()))
     codes.discard(0)
     return codes
+
+
+def prose_share(raw: bytes) -> float:
+    """Share of grammar, in [0, 1], among the words of ASCII text: a third to a half of prose, next to none of code."""
+    words = raw.translate(_FOLD).split()
+    return list(map(lexicon().__getitem__, words)).count(0) / len(words) if words else 0.0
 
 
 def body_of(text: Text, body: str) -> Text:

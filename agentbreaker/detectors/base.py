@@ -150,17 +150,21 @@ class Evidence:
         )
 
 
+#: What the thoughts of an agent between its tool calls weigh: its rounds tell more than its thoughts.
+_MONOLOGUE_SHARE = 0.25
 #: What a tool round drains of the evidence of talk.
-TALK_DRAIN = {Round.PROGRESS: 3.0, Round.CHANGED_FIGURES: 1.0}
+TALK_DRAIN = {Round.RECOVERED: 3.0, Round.PROGRESS: 3.0, Round.CHANGED_FIGURES: 1.0}
 #: What a tool round adds to the evidence of repetition.
 ROUND_EVIDENCE = {
     Round.WAITING: 0.1,
     Round.STALE_FAILURE: 0.5,
+    Round.NEAR_REPEAT: 0.75,
     Round.NEAR_FAILURE: 0.75,
     Round.SAME_RESULT: 1.0,
     Round.EXACT_REPEAT: 1.0,
 }
-ROUND_DRAIN = 2.0
+#: What it drains of it; a call that succeeds after it had failed shows that trying again was right.
+ROUND_DRAIN = {Round.RECOVERED: MAX_EVIDENCE, Round.PROGRESS: 2.0}
 
 
 def talk_evidence(seen: Observation, weight: float, bonus: float) -> float:
@@ -173,6 +177,8 @@ def talk_evidence(seen: Observation, weight: float, bonus: float) -> float:
             message's worth of nothing.
     """
     amount = seen.emptiness + bonus * seen.acknowledging
+    if seen.monologue:
+        weight *= _MONOLOGUE_SHARE
     return (amount if amount < 1.0 else 1.0) * weight
 
 

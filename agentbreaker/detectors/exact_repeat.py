@@ -94,8 +94,7 @@ class ExactRepeat:
             evidence.outside(seen)
             return None
         elif seen.round is not Round.EXACT_REPEAT:
-            if seen.round is Round.PROGRESS:
-                evidence.drain(ROUND_DRAIN)
+            evidence.drain(ROUND_DRAIN.get(seen.round, 0.0))
             return None
         evidence.add(1.0, seen)
         if evidence.value < self._floor:

@@ -92,8 +92,7 @@ class NearRepeat:
             return None
         amount = ROUND_EVIDENCE.get(worth)
         if amount is None:
-            if worth is Round.PROGRESS:
-                evidence.drain(ROUND_DRAIN)
+            evidence.drain(ROUND_DRAIN.get(worth, 0.0))
             return None
         evidence.add(amount, seen)
         if evidence.value < self._floor:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Stagnation"]
 
-#: What the thoughts of a single agent weigh, against talk among several.
-_MONOLOGUE_SHARE = 0.25
 
 
 class Stagnation:
@@ -88,7 +86,7 @@ class Stagnation:
     name: ClassVar[str] = "stagnation"
     title: ClassVar[str] = "Stagnation"
 
-    __slots__ = ("_bonus", "_evidence", "_floor", "_limit", "_weight", "_with_tools")
+    __slots__ = ("_bonus", "_evidence", "_floor", "_limit", "_weight")
 
     def __init__(self, settings: PolicySettings) -> None:
         self._weight = settings.detectors.weight
@@ -96,14 +94,11 @@ class Stagnation:
         self._limit = settings.ladder.halt or MAX_EVIDENCE
         self._floor = report_floor(settings)
         self._evidence = Evidence()
-        self._with_tools = False
 
     def observe(self, seen: Observation) -> Signal | None:
         """Add up emptiness; drain on progress."""
         evidence = self._evidence
         if seen.kind is not Kind.TALK:
-            if seen.kind is Kind.RESULT:
-                self._with_tools = True
             if evidence.value > 0.0:
                 drain_talk(evidence, seen)
             return None
@@ -112,13 +107,7 @@ class Stagnation:
             if evidence.value > 0.0:
                 evidence.drain(-emptiness * self._weight)
             return None
-        if evidence.value <= 0.0:
-            self._with_tools = False
-        amount = talk_evidence(seen, self._weight, self._bonus)
-        evidence.add(amount, seen)
-        if self._with_tools and len(evidence.agents) < 2:
-            # One agent thinking aloud between its tool calls: its rounds tell more than its thoughts.
-            evidence.drain(amount * (1.0 - _MONOLOGUE_SHARE))
+        evidence.add(talk_evidence(seen, self._weight, self._bonus), seen)
         if evidence.value < self._floor:
             return None
         return evidence.signal(self.code, seen, self._limit, "messages with nothing new")

@@ -1,0 +1,180 @@
+"""Tool rounds: what a call and its result were worth together.
+
+The same call with a new result is progress; the same call with the same result is not; and a call that succeeds
+after it had failed shows that trying again was right.  Calls and results are matched by the framework's id, else in
+order; where a recording has no calls, what was said to the tool last stands for the call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentbreaker.observation import Round
+from agentbreaker.text import looks_like_failure, looks_like_waiting
+
+if TYPE_CHECKING:
+    from agentbreaker.message import Message
+    from agentbreaker.observation import Observation
+    from agentbreaker.text import Recent, Text
+
+__all__ = ["Rounds"]
+
+#: Unanswered calls that are remembered.
+_MAX_PENDING = 64
+#: New information (a figure is 4 units, an identifier 1 or less) below which a changed result tells nothing new.
+_FACTS = 2.0
+#: Name spaces of the fingerprints, in bits that tell the length of a text beyond 512 MiB.
+_CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR, _PAIR_MASKED, _FAILED = (space << 29 for space in range(1, 8))
+
+
+class Rounds:
+    """Remembers the calls and results of one conversation, as fingerprints.
+
+    Args:
+        fingerprints: Bounded memory, shared with whoever else remembers fingerprints of this conversation.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_fingerprints",
+        "_last_result",
+        "_pending",
+        "_said",
+        "_said_by",
+        "_said_masked",
+        "_scored_batch",
+    )
+
+    def __init__(self, fingerprints: Recent) -> None:
+        self._fingerprints = fingerprints
+        # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
+        self._pending: list[tuple[str | None, int, int, int]] | None = None
+        self._batch = 0
+        self._scored_batch = -1
+        # What was said last, which stands for a call that is not on record.
+        self._said_by = ""
+        self._said = self._said_masked = 0
+        self._last_result = 0
+
+    def hear(self, speaker: str, fingerprint: int) -> None:
+        """Note what was said last in plain words."""
+        self._said_by = speaker
+        self._said = self._said_masked = fingerprint
+
+    def call(self, message: Message, text: Text, seen: Observation) -> None:
+        """Take in a tool call; ``seen.round`` only tells of calls that are repeated without ever being answered."""
+        pending = self._pending
+        if pending is None:
+            pending = self._pending = []
+        if not pending:
+            self._batch += 1
+        call_id = message.tool.call_id if message.tool is not None else None
+        fingerprint = text.fingerprint
+        known = self._fingerprints.add(_CALL ^ fingerprint)
+        if known and any(waiting[1] == fingerprint for waiting in pending):
+            # The same call again before it was ever answered: the results are not on the record.
+            seen.round = Round.EXACT_REPEAT
+        if len(pending) >= _MAX_PENDING:
+            del pending[0]
+        pending.append((call_id, fingerprint, text.masked, self._batch))
+
+    def result(self, message: Message, text: Text, seen: Observation) -> None:
+        """Take in a tool result, and say in ``seen.round`` what the round was worth."""
+        call = self._take_call(message)
+        result = text.fingerprint
+        if call is None and self._said_by != message.sender and result != self._last_result:
+            # The same answer twice in a row is told as it is: with the words between them it would pass for new.
+            call = self._spoken_call()
+        self._last_result = result
+        self._judge(message, text, seen, call, spoken=False)
+
+    def answer(self, message: Message, text: Text, seen: Observation) -> bool:
+        """Take in what a machine says in a plain message, as the result of what was said to it.
+
+        Returns:
+            False if it says nothing but that its counters and clocks went on: then it is talk like any other.
+        """
+        call = self._spoken_call() if self._said_by != message.sender else None
+        told = self._judge(message, text, seen, call, spoken=True)
+        self._said_by = message.sender
+        self._said = text.fingerprint
+        self._said_masked = text.masked
+        return told
+
+    def _spoken_call(self) -> tuple[str | None, int, int, int] | None:
+        if not self._said_by:
+            return None
+        self._batch += 1
+        return (None, self._said, self._said_masked, self._batch)
+
+    def _judge(
+        self,
+        message: Message,
+        text: Text,
+        seen: Observation,
+        call: tuple[str | None, int, int, int] | None,
+        *,
+        spoken: bool,
+    ) -> bool:
+        remember = self._fingerprints.add
+        result = text.fingerprint
+        seen_result = remember(_RESULT ^ result)
+        masked = text.masked
+        seen_masked = remember(_RESULT_MASKED ^ masked)
+        if call is None:
+            if seen_result:
+                seen.round = Round.SAME_RESULT
+            else:
+                seen.round = Round.CHANGED_FIGURES if seen_masked else Round.PROGRESS
+            return True
+        _, fingerprint, call_masked, batch = call
+        new_call = not remember(_CALL_MASKED ^ call_masked)
+        same_but_figures = remember(_PAIR_MASKED ^ fingerprint ^ masked * 31)
+        failure = looks_like_failure(text) or (message.tool is not None and message.tool.is_error)
+        if remember(_PAIR ^ fingerprint ^ result * 31):
+            worth = Round.EXACT_REPEAT
+        elif not seen_result and (new_call or not seen_masked):
+            worth = Round.PROGRESS
+        elif not failure:
+            if not seen_result:
+                worth = Round.CHANGED_FIGURES
+                if seen.info < _FACTS:
+                    if spoken:
+                        return False
+                    if same_but_figures:
+                        worth = Round.NEAR_REPEAT
+            else:
+                worth = Round.PROGRESS if new_call and not spoken else Round.NEUTRAL
+        else:
+            worth = Round.STALE_FAILURE if new_call else Round.NEAR_FAILURE
+        if failure:
+            remember(_FAILED ^ fingerprint)
+        elif worth <= Round.NEUTRAL and _FAILED ^ fingerprint in self._fingerprints:
+            worth = Round.RECOVERED
+        if worth >= Round.STALE_FAILURE:
+            if looks_like_waiting(text):
+                worth = Round.WAITING
+            elif not self._once(batch):
+                worth = Round.NEUTRAL
+        seen.round = worth
+        return True
+
+    def _take_call(self, message: Message) -> tuple[str | None, int, int, int] | None:
+        """The waiting call that this result answers: by id where there is one, else the oldest."""
+        pending = self._pending
+        if not pending:
+            return None
+        call_id = message.tool.call_id if message.tool is not None else None
+        if call_id is not None:
+            for position, call in enumerate(pending):
+                if call[0] == call_id:
+                    del pending[position]
+                    return call
+        return pending.pop(0)
+
+    def _once(self, batch: int) -> bool:
+        """Whether nothing was held against this batch of calls yet: one decision, one evidence."""
+        if batch == self._scored_batch:
+            return False
+        self._scored_batch = batch
+        return True
