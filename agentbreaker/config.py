@@ -98,7 +98,7 @@ class NoveltySettings(_Section):
     per_word: float = Field(0.6, ge=0, le=100)
     ceiling: float = Field(24.0, gt=0, le=1000)
     drain: float = Field(1.0, gt=0, le=100)
-    allowance: float = Field(0.3, ge=0, lt=1)
+    allowance: float = Field(0.45, ge=0, lt=1)
 
 
 class DetectorSettings(_Section):
@@ -110,7 +110,7 @@ class DetectorSettings(_Section):
 
     disable: tuple[str, ...] = ()
     weight: float = Field(0.9, gt=0, le=10)
-    acknowledgement: float = Field(0.5, ge=0, le=10)
+    acknowledgement: float = Field(1.5, ge=0, le=10)
 
     @field_validator("disable")
     @classmethod

@@ -46,7 +46,7 @@ _SHORT_TALK = 16
 #: Fingerprints of messages, calls and results that are remembered.
 _MAX_FINGERPRINTS = 192
 #: Information of the new numbers of one message counts up to this, so that counters cannot pass for facts.
-_MAX_NUMBERS = 12.0
+_MAX_NUMBERS = 20.0
 #: A number that follows one already seen is a counter: this share of its weight counts.
 _COUNTER_SHARE = 0.25
 #: Information of a new line of code.

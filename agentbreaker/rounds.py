@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbreaker.observation import Round
-from agentbreaker.text import looks_like_failure, looks_like_waiting
+from agentbreaker.text import looks_like_failure, looks_like_transient, looks_like_waiting
 
 if TYPE_CHECKING:
     from agentbreaker.message import Message
@@ -154,6 +154,8 @@ class Rounds:
         if worth >= Round.STALE_FAILURE:
             if looks_like_waiting(text):
                 worth = Round.WAITING
+            elif failure and looks_like_transient(text):
+                worth = Round.TRANSIENT
             elif not self._once(batch):
                 worth = Round.NEUTRAL
         seen.round = worth

@@ -26,6 +26,7 @@ __all__ = [
     "analyse",
     "body_of",
     "looks_like_failure",
+    "looks_like_transient",
     "looks_like_waiting",
     "prose_share",
     "volatile_codes",
@@ -78,6 +79,12 @@ _FAILURE = re.compile(
 _WAITING = re.compile(
     r"\b(?:running|pending|in[ _-]?progress|queued|processing|waiting|starting|scheduled|not (?:yet )?ready|building)\b"
     r"|运行中|进行中|处理中|等待|排队|未完成",
+    re.IGNORECASE,
+)
+_TRANSIENT = re.compile(
+    r"\b(?:429|502|503|504|time(?:d)?[ -]?out|temporar(?:y|ily)|too many requests|rate[ -]?limit(?:ed)?|busy|locked|"
+    r"unavailable|overloaded|try(?:ing)? again|retry(?:ing)?|connection (?:reset|refused|closed)|throttl(?:ed|ing))\b"
+    r"|超时|限流|繁忙|暂时|稍后|重试|过载|锁定|请求过多|不可用",
     re.IGNORECASE,
 )
 _FAILURE_WINDOW = 400
@@ -217,6 +224,11 @@ def looks_like_failure(text: Text) -> bool:
 def looks_like_waiting(text: Text) -> bool:
     """Whether a tool's result says that something is still under way, as the answer to a poll does."""
     return _WAITING.search(text.raw.strip()[:_FAILURE_WINDOW]) is not None
+
+
+def looks_like_transient(text: Text) -> bool:
+    """Whether a failure is of the kind that passes by itself, so that trying again is sensible."""
+    return _TRANSIENT.search(text.raw.strip()[:_FAILURE_WINDOW]) is not None
 
 
 def _tool_text(message: Message, content: str) -> str:

@@ -157,6 +157,7 @@ TALK_DRAIN = {Round.RECOVERED: 3.0, Round.PROGRESS: 3.0, Round.CHANGED_FIGURES: 
 #: What a tool round adds to the evidence of repetition.
 ROUND_EVIDENCE = {
     Round.WAITING: 0.1,
+    Round.TRANSIENT: 0.6,
     Round.STALE_FAILURE: 0.5,
     Round.NEAR_REPEAT: 0.75,
     Round.NEAR_FAILURE: 0.75,
