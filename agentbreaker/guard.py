@@ -145,6 +145,7 @@ class Guard:
             conversation.count(message, now)
             seen = conversation.seen
             seen.message_id = message_id
+            seen.parent_id = message.parent_id
             seen.sender = message.sender
             seen.recipient = message.recipient
             conversation.meter.measure(message, text, seen)

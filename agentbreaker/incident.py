@@ -175,6 +175,12 @@ def sentence_of(signal: Signal) -> str:
     if signal.code in ("AB301", "AB302"):
         what = "the same again" if signal.code == "AB301" else "another try with the same answer"
         return f"{title}: {names}, {what} {signal.laps} time{'s' if signal.laps != 1 else ''}"
+    if signal.code == "AB103":
+        return f"{title}: {names}, called again {signal.laps} times while waiting for an answer"
+    if signal.code == "AB501":
+        return f"{title}: {names}, {signal.laps} generations of messages that beget more messages"
+    if signal.code == "AB502":
+        return f"{title}: {names}, {signal.laps} windows of spending above the usual"
     if signal.laps > 1:
         return f"{title}: {names}, {signal.laps} laps with nothing new"
     return f"{title}: {names}, {signal.value:.0f} messages' worth of nothing new"

@@ -237,7 +237,13 @@ class NoveltyMeter:
             pending = self._pending = []
         if not pending:
             self._batch += 1
-        call_id = message.tool.call_id if message.tool is not None else None
+        tool = message.tool
+        seen.call_id = call_id = tool.call_id if tool is not None else None
+        seen.tool_name = tool.name if tool is not None else None
+        seen.size = len(text.raw)
+        expected = min(self._base + self._per_word * len(text.codes), self._ceiling)
+        if seen.info < expected:
+            seen.emptiness = 1.0 - seen.info / expected
         fingerprint = text.fingerprint
         if any(waiting[1] == fingerprint for waiting in pending) and self._fingerprints.add(_CALL ^ fingerprint):
             # The same call again before it was ever answered: the results are not on the record.
@@ -249,6 +255,9 @@ class NoveltyMeter:
         pending.append((call_id, fingerprint, text.masked, self._batch))
 
     def _result(self, message: Message, text: Text, seen: Observation) -> None:
+        tool = message.tool
+        seen.call_id = tool.call_id if tool is not None else None
+        seen.tool_name = tool.name if tool is not None else None
         result = text.fingerprint
         masked = text.masked
         remember = self._fingerprints.add
