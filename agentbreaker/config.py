@@ -134,7 +134,7 @@ class CallSettings(_Section):
     """
 
     max_depth: int = Field(8, ge=2, le=1000)
-    reentry: float = Field(1.5, gt=0, le=10)
+    reentry: float = Field(1.6, gt=0, le=10)
 
 
 class StormSettings(_Section):

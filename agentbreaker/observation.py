@@ -45,7 +45,7 @@ class Observation:
     Attributes:
         index: Number of the message in its conversation, from 0.
         message_id: Its id, or ``None``.
-        parent_id: Id of the message that it answers, or ``None``.
+        parent: Hash of the id of the message that it answers, or ``None``.
         sender, recipient: Names.
         kind: What it is to the detectors.
         info: Information of its new words and figures, in units of the lexicon.
@@ -73,7 +73,7 @@ class Observation:
         "kind",
         "message_id",
         "messages",
-        "parent_id",
+        "parent",
         "recipient",
         "repeated",
         "round",
@@ -89,7 +89,7 @@ class Observation:
     def __init__(self) -> None:
         self.index = -1
         self.message_id: str | None = None
-        self.parent_id: str | None = None
+        self.parent: int | None = None
         self.sender = ""
         self.recipient: str | None = None
         self.kind = Kind.CONTEXT

@@ -57,7 +57,7 @@ class _Generations:
         self.sizes = [0]
         self.branchings = [0]
 
-    def add(self, message_id: str | None, parent_id: str | None) -> tuple[bool, bool]:
+    def add(self, message_id: str | None, parent: int | None) -> tuple[bool, bool]:
         """Enter a message below its parent.
 
         Returns:
@@ -65,8 +65,8 @@ class _Generations:
         """
         generation = 0
         second = False
-        if parent_id is not None:
-            key = (hash(parent_id) & _KEY_MASK).to_bytes(_KEY_BYTES, "little")
+        if parent is not None:
+            key = (parent & _KEY_MASK).to_bytes(_KEY_BYTES, "little")
             slot = self._find(key)
             if slot is None:
                 slot = self._enter(key, 0)
@@ -138,6 +138,8 @@ class _Generations:
                 # The latest generations are not complete yet: that they are small says nothing.
                 shrunk = math.log2(before / size)
                 level = 0.0 if shrunk >= _COLLAPSE else level - _STEADY_DRAIN - max(0.0, shrunk)
+            else:
+                messages += min(size, 2 * branchings[at - 1])
             if level <= 0.0:
                 level, grown, messages = 0.0, 0, 0
         return level, grown, messages
@@ -173,7 +175,7 @@ class MessageStorm:
         ...     if not decision.allowed:
         ...         break
         >>> decision.code, number
-        ('AB501', 102)
+        ('AB501', 101)
 
     What resets it:
         Generations that no longer grow drain it, one that is half as large ends it; a turn of the user.
@@ -234,7 +236,7 @@ class MessageStorm:
         """Enter the message into its generation, or see how long a block took; judge what has grown."""
         generations = self._generations
         kind = seen.kind
-        if generations is None and seen.parent_id is None:
+        if generations is None and seen.parent is None:
             if kind is _OUTSIDE:
                 self._begin_block(seen)
             elif seen.index >= self._ends:
@@ -246,7 +248,7 @@ class MessageStorm:
             if generations is None:
                 self._calm_down()
                 generations = self._generations = _Generations()
-            second, begins = generations.add(seen.message_id, seen.parent_id)
+            second, begins = generations.add(seen.message_id, seen.parent)
             if second or (begins and self._level > 0.0):
                 self._level, self._grown, self._messages = generations.growth(self._reproduction)
         level = self._level

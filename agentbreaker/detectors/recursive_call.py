@@ -126,7 +126,7 @@ class RecursiveCall:
         on depth sees that).
 
     Options:
-        ``calls.reentry`` (messages' worth of evidence of a re-entry that brings nothing new; default 1.5; one that
+        ``calls.reentry`` (messages' worth of evidence of a re-entry that brings nothing new; default 1.6; one that
         brings something new, or a smaller piece, counts a third), ``calls.max_depth`` (calls that may be open one
         inside the other; default 8; each one beyond counts as a re-entry), ``ladder.*`` (limits).
 
@@ -194,7 +194,8 @@ class RecursiveCall:
             weight = self._reentry * _AMBIGUOUS_SHARE
         elif any(above.caller == callee for above in call.chain()):
             call.reentries += 1
-            news = 1.0 if _is_smaller(call) else 1.0 - seen.emptiness
+            # Names and figures that are handed on with the same task are little news.
+            news = 1.0 if _is_smaller(call) else max(0.0, 1.0 - 2.0 * seen.emptiness)
             weight = self._reentry * (1.0 - news * (1.0 - _HONEST_SHARE))
         if call.depth > self._max_depth:
             weight = self._reentry
@@ -215,11 +216,11 @@ class RecursiveCall:
         Returns:
             The call; and the one before it, if both are calls of an agent to itself that may be simultaneous or nested.
         """
-        caller, parent_id = seen.sender, seen.parent_id
+        caller, named = seen.sender, seen.parent
         served: _Open | None = None
         for call in calls:
             if call.callee == caller:
-                if parent_id is not None and call.message_id == parent_id:
+                if named is not None and call.message_id is not None and hash(call.message_id) == named:
                     return _Open(seen, callee, call), None
                 # Without a name: the shallowest one that does not wait for a call already.
                 if served is None or (call.children > 0, call.depth) < (served.children > 0, served.depth):
