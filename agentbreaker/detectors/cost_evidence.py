@@ -31,37 +31,28 @@ class CostEvidence:
 
     A legitimate conversation may become large or expensive.  So the level alone stays below the lowest rung that opens
     the breaker; only messages with nothing new, or an extreme, go beyond it.
-
-    Attributes:
-        limit: Evidence at which the conversation is halted.
-        value: Evidence, in messages' worth.
+    One object for each run of a level above zero.
     """
 
-    __slots__ = ("_ceiling", "_evidence", "_excess", "_floor", "_mean", "limit", "value")
+    __slots__ = ("_ceiling", "_evidence", "_excess", "_floor", "_limit", "_mean")
 
     def __init__(self, settings: PolicySettings) -> None:
         ladder = settings.ladder
-        self.limit = ladder.halt or MAX_EVIDENCE
-        self._ceiling = _SHARE_OF_HALT * (ladder.finish or self.limit)
+        self._limit = ladder.halt or MAX_EVIDENCE
+        self._ceiling = _SHARE_OF_HALT * (ladder.finish or self._limit)
         self._floor = report_floor(settings)
-        # Allocated when there is something to keep.
-        self._evidence: Evidence | None = None
+        self._evidence = Evidence()
         self._excess = 0.0
         self._mean = 0.0
-        self.value = 0.0
 
     def weigh(self, level: float, seen: Observation, *, extreme: bool = False) -> None:
         """Take one message into account.
 
         Args:
-            level: Level of cost, in messages' worth.
+            level: Level of cost, in messages' worth, above 0.
             seen: The message.
             extreme: The level is a reason to halt by itself.
         """
-        if level <= 0.0:
-            if self.value > 0.0:
-                self.clear()
-            return
         emptiness = 0.0
         if seen.kind is _TALK:
             emptiness = max(-1.0, seen.emptiness)
@@ -76,19 +67,11 @@ class CostEvidence:
                 excess += emptiness
         self._excess = excess = min(excess, MAX_EVIDENCE)
         evidence = self._evidence
-        if evidence is None:
-            evidence = self._evidence = Evidence()
-        self.value = value = min(min(level, self._ceiling) + excess, MAX_EVIDENCE)
-        evidence.add(value - evidence.value, seen)
-
-    def clear(self) -> None:
-        """Forget the run."""
-        self._evidence = None
-        self._excess = self._mean = self.value = 0.0
+        evidence.add(min(level, self._ceiling) + excess - evidence.value, seen)
 
     def signal(self, code: str, seen: Observation, unit: str, laps: int) -> Signal | None:
         """Make the signal, if there is enough to speak of."""
         evidence = self._evidence
-        if evidence is None or self.value < self._floor:
+        if evidence.value < self._floor:
             return None
-        return evidence.signal(code, seen, self.limit, unit, laps=laps)
+        return evidence.signal(code, seen, self._limit, unit, laps=laps)

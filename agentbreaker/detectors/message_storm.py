@@ -210,19 +210,16 @@ class MessageStorm:
         "_grown",
         "_level",
         "_messages",
-        "_most",
-        "_reproduction",
+        "_settings",
         "_start",
         "_took",
     )
 
     def __init__(self, settings: PolicySettings) -> None:
-        storm = settings.storm
-        self._reproduction = storm.reproduction
-        self._most = math.inf if storm.messages is None else storm.messages
-        self._cost = CostEvidence(settings)
-        # Allocated when the first message says what it answers.
+        self._settings = settings
+        # Allocated when the first message says what it answers, and when something grows.
         self._generations: _Generations | None = None
+        self._cost: CostEvidence | None = None
         self._level = 0.0
         self._grown = self._messages = 0
         # Without parents: number of the message that ends the block, when and with which message the block began,
@@ -241,6 +238,8 @@ class MessageStorm:
                 self._begin_block(seen)
             elif seen.index >= self._ends:
                 self._end_block(seen)
+            elif self._cost is None:
+                return None
         elif kind is _OUTSIDE:
             self.reset()
             self._begin_block(seen)
@@ -250,14 +249,17 @@ class MessageStorm:
                 generations = self._generations = _Generations()
             second, begins = generations.add(seen.message_id, seen.parent)
             if second or (begins and self._level > 0.0):
-                self._level, self._grown, self._messages = generations.growth(self._reproduction)
+                self._level, self._grown, self._messages = generations.growth(self._settings.storm.reproduction)
         level = self._level
         if level <= 0.0:
-            if self._cost.value > 0.0:
-                self._cost.clear()
+            self._cost = None
             return None
-        self._cost.weigh(level, seen, extreme=self._messages >= self._most)
-        return self._cost.signal(self.code, seen, "messages' worth of a growing storm", self._grown)
+        cost = self._cost
+        if cost is None:
+            cost = self._cost = CostEvidence(self._settings)
+        most = self._settings.storm.messages
+        cost.weigh(level, seen, extreme=most is not None and self._messages >= most)
+        return cost.signal(self.code, seen, "messages' worth of a growing storm", self._grown)
 
     def _begin_block(self, seen: Observation) -> None:
         """Something came from outside: what is counted begins anew."""
@@ -286,7 +288,7 @@ class MessageStorm:
     def _calm_down(self) -> None:
         self._level = 0.0
         self._grown = self._messages = 0
-        self._cost.clear()
+        self._cost = None
 
     def reset(self) -> None:
         """Forget the family tree and the suspicion."""

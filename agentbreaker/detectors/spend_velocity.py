@@ -79,26 +79,19 @@ class SpendVelocity:
     __slots__ = (
         "_cost",
         "_ends",
-        "_extreme",
-        "_half",
         "_in_usd",
         "_level",
         "_rising",
-        "_seconds",
+        "_settings",
         "_spent",
         "_usual",
-        "_warm_up",
         "_windows",
     )
 
     def __init__(self, settings: PolicySettings) -> None:
-        spend = settings.spend
-        self._seconds = spend.window_seconds
-        self._warm_up = spend.warm_up
-        # Half of the tolerated rise, and the extreme one, as logarithms.
-        self._half = math.log(spend.factor) / 2.0
-        self._extreme = math.inf if spend.halt_factor is None else math.log(spend.halt_factor)
-        self._cost = CostEvidence(settings)
+        self._settings = settings
+        # Allocated when spending rises.
+        self._cost: CostEvidence | None = None
         self._in_usd = False
         # The open window: when it ends (0: there is none), and what was spent in it.
         self._ends = 0.0
@@ -111,39 +104,43 @@ class SpendVelocity:
 
     def observe(self, seen: Observation) -> Signal | None:
         """Add up what is spent; judge each window when the next one begins."""
-        spent = seen.spent_tokens or seen.spent_usd
-        if not spent and self._level <= 0.0:
-            return None
-        if seen.kind is _OUTSIDE:
-            self._calm_down()
         extreme = False
-        if spent:
-            if self._ends <= 0.0:
-                self._in_usd = seen.spent_usd > 0.0
-            amount = seen.spent_usd if self._in_usd else seen.spent_tokens
-            if amount > 0.0:
-                if seen.seconds < self._ends:
-                    self._spent += amount
-                else:
-                    if self._ends > 0.0:
-                        extreme = self._judge()
-                    self._ends = seen.seconds + self._seconds
-                    self._spent = amount
+        amount = seen.spent_usd if self._in_usd else seen.spent_tokens
+        if amount or (self._ends <= 0.0 and seen.spent_usd):
+            ends = self._ends
+            if seen.seconds < ends:
+                self._spent += amount
+            else:
+                if ends > 0.0:
+                    extreme = self._judge()
+                elif seen.spent_usd > 0.0:
+                    self._in_usd = True
+                    amount = seen.spent_usd
+                self._ends = seen.seconds + self._settings.spend.window_seconds
+                self._spent = amount
         level = self._level
         if level <= 0.0:
             return None
-        self._cost.weigh(level, seen, extreme=extreme)
-        return self._cost.signal(self.code, seen, "messages' worth of rising cost", self._rising)
+        if seen.kind is _OUTSIDE:
+            self._calm_down()
+            return None
+        cost = self._cost
+        if cost is None:
+            cost = self._cost = CostEvidence(self._settings)
+        cost.weigh(level, seen, extreme=extreme)
+        return cost.signal(self.code, seen, "messages' worth of rising cost", self._rising)
 
     def _judge(self) -> bool:
         """Hold the window that has ended against the usual spending; return whether it was extreme."""
         amount = math.log(self._spent)
         rise = amount - self._usual
         self._windows = windows = self._windows + 1
-        if windows <= self._warm_up:
+        spend = self._settings.spend
+        if windows <= spend.warm_up:
             self._usual += rise / windows
             return False
-        half = self._half
+        # Half of the tolerated rise, on the logarithmic scale.
+        half = math.log(spend.factor) / 2.0
         self._usual += rise * (_USUAL_RATE if rise < half else _SUSPECT_RATE)
         step = max(_LOWEST_STEP, min(_HIGHEST_STEP, rise / half - 1.0))
         level = self._level + step
@@ -152,15 +149,16 @@ class SpendVelocity:
             return False
         self._level = min(level, MAX_EVIDENCE)
         self._rising += 1
-        return rise >= self._extreme
+        return spend.halt_factor is not None and rise >= math.log(spend.halt_factor)
 
     def _calm_down(self) -> None:
         self._level = 0.0
         self._rising = 0
-        self._cost.clear()
+        self._cost = None
 
     def reset(self) -> None:
         """Forget the suspicion and what is usual: the next windows are a new warm-up."""
         self._calm_down()
         self._ends = self._spent = self._usual = 0.0
         self._windows = 0
+        self._in_usd = False
