@@ -156,8 +156,8 @@ class StormSettings(_Section):
 class SpendSettings(_Section):
     """From when spending has got out of hand, against the conversation's own past.
 
-    The conversation's usual spending is known after `warm_up` windows of `window_seconds` in which it spent anything.
-    A rise to `factor` times of that is held against it; one to `halt_factor` times is halted however much comes of it
+    The conversation's usual spending is known after `warm_up` windows of `window_seconds` in which it spent anything;
+    it may grow in proportion to their number.  A rise to `factor` times of that is held against it; one to `halt_factor` times is halted however much comes of it
     (``"off"``: only if it brings nothing new).
     """
 

@@ -30,9 +30,10 @@ class SpendVelocity:
 
     What it sees:
         The conversation spends several times as much per minute as it used to, minute after minute.  Money where the
-        first message that cost anything says its price, else tokens, against the conversation's own past.  The
-        spending of a window of a minute is held against the usual one (a geometric mean that follows it slowly);
-        half of the tolerated rise on the logarithmic scale is the reference value of a one-sided CUSUM, and no window
+        first message that cost anything says its price, else tokens, against the conversation's own past.  Every
+        message sends the history again, so the n-th minute may cost n times as much as the first: the spending of a
+        window of a minute, by its number, is held against the usual one (a geometric mean that follows it slowly).
+        Half of the tolerated rise on the logarithmic scale is the reference value of a one-sided CUSUM, and no window
         counts more than one message's worth.  Minutes without any spending are left out.
 
     Why it matters:
@@ -40,16 +41,16 @@ class SpendVelocity:
         the whole day before, whatever it talks about.
 
     Example:
-        >>> from agentbreaker import Guard, Message, Policy, Usage, VirtualClock
+        >>> from agentbreaker import Guard, Message, Usage, VirtualClock
         >>> clock = VirtualClock()
-        >>> guard = Guard(Policy(ladder={"halt": 6.0}), clock=clock)
+        >>> guard = Guard(clock=clock)
         >>> for minute in range(12):
         ...     tokens = 2_000 if minute < 6 else 40_000
         ...     report = f"Measured gate {minute * 37 + 11}: {minute * 53 + 7} of {minute * 91 + 5} crates were sealed."
         ...     decision = guard.observe(Message("c", "scout", content=report, usage=Usage(tokens)))
         ...     clock.advance(60.0)
-        >>> decision.code, decision.allowed, decision.action.value
-        ('AB502', True, 'warn')
+        >>> decision.code, decision.action.value, decision.allowed
+        ('AB502', 'steer', True)
 
     What resets it:
         Minutes near the usual spending, which follows the rise in time; a turn of the user.
@@ -59,8 +60,9 @@ class SpendVelocity:
         It warns and steers then; to halt it takes ``spend.halt_factor``, or talk that brings nothing new.
 
     Known evasions:
-        Growth that is slower than the usual spending follows (see AB602 and AB603); messages without usage and cost;
-        no timestamps in a recording.
+        Growth that is slower than the usual spending follows, and eight times as much within the first quarter of an
+        hour, which the growth of a history may hide (see AB602 and AB603); messages without usage and cost; no
+        timestamps in a recording.
 
     Options:
         ``spend.factor`` (times the usual spending; default 8), ``spend.window_seconds`` (seconds; default 60),
@@ -96,7 +98,7 @@ class SpendVelocity:
         # The open window: when it ends (0: there is none), and what was spent in it.
         self._ends = 0.0
         self._spent = 0.0
-        # Windows with spending so far, and the mean of the logarithm of what they spent.
+        # Windows with spending so far, and the running mean of the logarithm of spending by number of the window.
         self._windows = 0
         self._usual = 0.0
         self._level = 0.0
@@ -132,9 +134,9 @@ class SpendVelocity:
 
     def _judge(self) -> bool:
         """Hold the window that has ended against the usual spending; return whether it was extreme."""
-        amount = math.log(self._spent)
-        rise = amount - self._usual
         self._windows = windows = self._windows + 1
+        # Every message sends the history again, so honest spending grows with the number of windows, but no faster.
+        rise = math.log(self._spent / windows) - self._usual
         spend = self._settings.spend
         if windows <= spend.warm_up:
             self._usual += rise / windows

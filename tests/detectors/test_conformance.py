@@ -139,8 +139,8 @@ WORST = {
 }
 
 
-#: Messages until evidence is overwhelming, where that takes more than sixty: a storm has to grow first.
-OVERWHELMING = {"AB501": 120}
+#: Messages until evidence is overwhelming, where that takes more than sixty: a storm and a price have to grow first.
+OVERWHELMING = {"AB501": 120, "AB502": 150}
 
 
 def only(code: str) -> Policy:
