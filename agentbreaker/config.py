@@ -157,8 +157,9 @@ class SpendSettings(_Section):
     """From when spending has got out of hand, against the conversation's own past.
 
     The conversation's usual spending is known after `warm_up` windows of `window_seconds` in which it spent anything;
-    it may grow in proportion to their number.  A rise to `factor` times of that is held against it; one to `halt_factor` times is halted however much comes of it
-    (``"off"``: only if it brings nothing new).
+    it may grow in proportion to their number.  A rise to `factor` times of that is held against it; one to
+    `halt_factor` times, two windows in a row, is halted however much comes of it (``"off"``: only if it brings nothing
+    new).
     """
 
     window_seconds: float = Field(60.0, ge=1, le=3600)

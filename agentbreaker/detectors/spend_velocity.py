@@ -21,6 +21,8 @@ _USUAL_RATE = 1.0 / 8.0
 _SUSPECT_RATE = 1.0 / 32.0
 #: The least and the most that one window adds to the evidence: one expensive minute is no trend.
 _LOWEST_STEP, _HIGHEST_STEP = -2.0, 1.0
+#: Extreme windows in a row that are a reason to halt by themselves.
+_EXTREME_WINDOWS = 2
 
 _OUTSIDE = Kind.OUTSIDE
 
@@ -67,7 +69,8 @@ class SpendVelocity:
     Options:
         ``spend.factor`` (times the usual spending; default 8), ``spend.window_seconds`` (seconds; default 60),
         ``spend.warm_up`` (windows with spending before anything is held against it; default 5), ``spend.halt_factor``
-        (times the usual spending that are halted whatever comes of it; default 64, ``"off"``: never), ``ladder.*``.
+        (times the usual spending that are halted after two windows, whatever comes of it; default 64, ``"off"``:
+        never), ``ladder.*``.
 
     Reference:
         E. S. Page, Continuous Inspection Schemes, Biometrika 41, 1954; S. W. Roberts, Control Chart Tests Based on
@@ -81,6 +84,7 @@ class SpendVelocity:
     __slots__ = (
         "_cost",
         "_ends",
+        "_extremes",
         "_in_usd",
         "_level",
         "_rising",
@@ -102,11 +106,11 @@ class SpendVelocity:
         self._windows = 0
         self._usual = 0.0
         self._level = 0.0
-        self._rising = 0
+        # Windows that added to the level in the current run, and the extreme ones in a row.
+        self._rising = self._extremes = 0
 
     def observe(self, seen: Observation) -> Signal | None:
         """Add up what is spent; judge each window when the next one begins."""
-        extreme = False
         amount = seen.spent_usd if self._in_usd else seen.spent_tokens
         if amount or (self._ends <= 0.0 and seen.spent_usd):
             ends = self._ends
@@ -114,7 +118,7 @@ class SpendVelocity:
                 self._spent += amount
             else:
                 if ends > 0.0:
-                    extreme = self._judge()
+                    self._judge()
                 elif seen.spent_usd > 0.0:
                     self._in_usd = True
                     amount = seen.spent_usd
@@ -129,18 +133,18 @@ class SpendVelocity:
         cost = self._cost
         if cost is None:
             cost = self._cost = CostEvidence(self._settings)
-        cost.weigh(level, seen, extreme=extreme)
+        cost.weigh(level, seen, extreme=self._extremes >= _EXTREME_WINDOWS)
         return cost.signal(self.code, seen, "messages' worth of rising cost", self._rising)
 
-    def _judge(self) -> bool:
-        """Hold the window that has ended against the usual spending; return whether it was extreme."""
+    def _judge(self) -> None:
+        """Hold the window that has ended against the usual spending."""
         self._windows = windows = self._windows + 1
         # Every message sends the history again, so honest spending grows with the number of windows, but no faster.
         rise = math.log(self._spent / windows) - self._usual
         spend = self._settings.spend
         if windows <= spend.warm_up:
             self._usual += rise / windows
-            return False
+            return
         # Half of the tolerated rise, on the logarithmic scale.
         half = math.log(spend.factor) / 2.0
         self._usual += rise * (_USUAL_RATE if rise < half else _SUSPECT_RATE)
@@ -148,14 +152,15 @@ class SpendVelocity:
         level = self._level + step
         if level <= 0.0:
             self._calm_down()
-            return False
+            return
         self._level = min(level, MAX_EVIDENCE)
         self._rising += 1
-        return spend.halt_factor is not None and rise >= math.log(spend.halt_factor)
+        extreme = spend.halt_factor is not None and rise >= math.log(spend.halt_factor)
+        self._extremes = self._extremes + 1 if extreme else 0
 
     def _calm_down(self) -> None:
         self._level = 0.0
-        self._rising = 0
+        self._rising = self._extremes = 0
         self._cost = None
 
     def reset(self) -> None:

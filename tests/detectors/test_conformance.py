@@ -33,7 +33,7 @@ HEADINGS = (
     "Options:",
 )
 CAPS = {"max_messages": 10, "max_tokens": 100, "max_cost_usd": 1.0, "max_seconds": 60.0}
-#: Spending is judged by the minute, and a message takes a second here: shorter windows, that the runs need not be longer.
+#: Spending is judged by the minute, and a message takes a second here: shorter windows save longer runs.
 QUICK: dict[str, Any] = {"spend": {"window_seconds": 2.0, "warm_up": 2}}
 SETTINGS = Policy(budgets=CAPS, **QUICK).settings
 
