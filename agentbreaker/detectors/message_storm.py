@@ -19,16 +19,15 @@ __all__ = ["MessageStorm"]
 #: Messages whose answers are counted, and generations that are kept.
 _MAX_MESSAGES = 256
 _MAX_GENERATIONS = 32
-_KEY_BYTES = 8
+_KEY_BYTES = 4
 _KEY_MASK = (1 << 8 * _KEY_BYTES) - 1
 #: Messages that must have been answered by several others for one message's worth of evidence: however many answers a
 #: message gets, it is one message that was answered by many, so a single fan-out is next to nothing.
 _BRANCHINGS = 8.0
 #: The most that one generation counts: as many doublings as it has grown by, up to this.
 _MOST_DOUBLINGS = 3.0
-#: What a generation that does not grow takes away, and how many doublings it must shrink by to end the run.
+#: What a generation that does not grow takes away, besides as many doublings as it has shrunk by.
 _STEADY_DRAIN = 0.25
-_COLLAPSE = 1.0
 #: Without parents: messages of the first block, and how much longer than the one before a block that is twice as large
 #: may take and still be growth.  At a constant rate it takes twice as long.
 _BLOCK = 8
@@ -42,7 +41,7 @@ _OUTSIDE, _CONTEXT = Kind.OUTSIDE, Kind.CONTEXT
 class _Generations:
     """The family tree of the latest messages, as the sizes of its generations.
 
-    A ring of 64-bit keys of message ids, with the generation of each and whether it was answered; 13 bytes a message.
+    A ring of 32-bit keys of message ids, with the generation of each and whether it was answered; 9 bytes a message.
     """
 
     __slots__ = ("_answered", "_first", "_keys", "_next", "_of", "branchings", "sizes")
@@ -54,8 +53,8 @@ class _Generations:
         self._next = 0
         # Messages, and of these the ones that were answered twice or more, by generation from `_first` on.
         self._first = 0
-        self.sizes = [0]
-        self.branchings = [0]
+        self.sizes = array("I", (0,))
+        self.branchings = array("I", (0,))
 
     def add(self, message_id: str | None, parent: int | None) -> tuple[bool, bool]:
         """Enter a message below its parent.
@@ -136,8 +135,7 @@ class _Generations:
                 messages += size
             elif at < unfinished:
                 # The latest generations are not complete yet: that they are small says nothing.
-                shrunk = math.log2(before / size)
-                level = 0.0 if shrunk >= _COLLAPSE else level - _STEADY_DRAIN - max(0.0, shrunk)
+                level -= _STEADY_DRAIN + max(0.0, math.log2(before / size))
             else:
                 messages += min(size, 2 * branchings[at - 1])
             if level <= 0.0:
@@ -178,15 +176,16 @@ class MessageStorm:
         ('AB501', 101)
 
     What resets it:
-        Generations that no longer grow drain it, one that is half as large ends it; a turn of the user.
+        Generations that no longer grow drain it, those that shrink by as many doublings; a turn of the user.
 
     Known false positives:
         Delegation over four and more levels to hundreds of agents, before the answers come back: it is warned and
         steered.  To halt it takes ``storm.messages``, or talk that brings nothing new.
 
     Known evasions:
-        Answers without ``parent_id`` at a rate that is high from the beginning (see AB601); a storm that follows one
-        branch to its end before the next one grows no wider (AB103 and AB601 see that).
+        Answers without ``parent_id`` at a rate that is high from the beginning (see AB601).  A storm in no order:
+        agents of very unequal speed, or answers to messages more than 256 messages old, spread it over so many
+        generations that none grows; one that follows each branch to its end grows no wider (AB103 and AB601 see that).
 
     Options:
         ``storm.reproduction`` (messages that each one begets from which a generation counts as grown; default 1.25),

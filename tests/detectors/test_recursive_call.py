@@ -143,6 +143,19 @@ def test_a_callback_while_the_manager_waits() -> None:
         calls.answer("worker", "boss", str(turn))
 
 
+def test_an_answer_without_an_id_is_of_the_call_that_does_not_wait() -> None:
+    """Of two calls of the same pair, a result without an id closes the one whose callee waits for nobody."""
+    calls = Calls()
+    rise(calls, ["boss", "worker"])
+    rise(calls, ["boss", "worker"])
+    calls.call("worker", "helper", below="1")
+    calls.answer("worker", "boss")
+    calls.call("helper", "boss")
+    detector = next(one for one in calls.guard._conversations["c"].detectors if one.code == "AB103")
+    latest = detector._open[-1]  # type: ignore[attr-defined]
+    assert (latest.depth, latest.reentries) == (3, 1)
+
+
 def test_the_answer_of_an_outer_call_ends_the_inner_ones() -> None:
     """When the outermost call returns, what was called to serve it is over as well."""
     calls = Calls()
