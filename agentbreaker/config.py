@@ -16,11 +16,14 @@ from agentbreaker.verdict import MAX_EVIDENCE
 __all__ = [
     "BreakerSettings",
     "Budgets",
+    "CallSettings",
     "ConversationSettings",
     "DetectorSettings",
     "Ladder",
     "NoveltySettings",
     "PolicySettings",
+    "SpendSettings",
+    "StormSettings",
     "load_settings",
 ]
 
@@ -123,6 +126,59 @@ class DetectorSettings(_Section):
         return codes
 
 
+class CallSettings(_Section):
+    """Calls that wait for each other: how deep they may be nested, and what a chain that meets itself is worth.
+
+    `max_depth` counts calls that are open one inside the other; each one beyond it counts as a re-entry.  `reentry` is
+    the evidence of a re-entry that brings nothing new, in messages' worth.
+    """
+
+    max_depth: int = Field(8, ge=2, le=1000)
+    reentry: float = Field(1.6, gt=0, le=10)
+
+
+class StormSettings(_Section):
+    """From when messages that beget messages are a storm.
+
+    `reproduction` is how many messages each one has to beget, on average over a generation, for the storm to grow; a
+    storm of `messages` is halted however much it has to say (``"off"``: only if it brings nothing new).
+    """
+
+    reproduction: float = Field(1.25, gt=1, le=100)
+    messages: int | None = Field(256, ge=8, le=1_000_000)
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value == "off" else value
+
+
+class SpendSettings(_Section):
+    """From when spending has got out of hand, against the conversation's own past.
+
+    The conversation's usual spending is known after `warm_up` windows of `window_seconds` in which it spent anything;
+    it may grow in proportion to their number.  A rise to `factor` times of that is held against it; one to
+    `halt_factor` times, two windows in a row, is halted however much comes of it (``"off"``: only if it brings nothing
+    new).
+    """
+
+    window_seconds: float = Field(60.0, ge=1, le=3600)
+    warm_up: int = Field(5, ge=2, le=1000)
+    factor: float = Field(8.0, ge=1.5, le=1000)
+    halt_factor: float | None = Field(64.0, gt=1, le=1_000_000)
+
+    @field_validator("halt_factor", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value == "off" else value
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.halt_factor is not None and self.halt_factor < self.factor:
+            raise ValueError(f"halt_factor ({self.halt_factor:g}) is below factor ({self.factor:g})")
+        return self
+
+
 class ConversationSettings(_Section):
     """How many conversations are watched at once, and when an idle, clean one may be forgotten (seconds)."""
 
@@ -140,6 +196,9 @@ class PolicySettings(_Section):
     breaker: BreakerSettings = BreakerSettings()
     novelty: NoveltySettings = NoveltySettings()
     detectors: DetectorSettings = DetectorSettings()
+    calls: CallSettings = CallSettings()
+    storm: StormSettings = StormSettings()
+    spend: SpendSettings = SpendSettings()
     conversations: ConversationSettings = ConversationSettings()
 
 

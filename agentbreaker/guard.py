@@ -145,6 +145,7 @@ class Guard:
             conversation.count(message, now)
             seen = conversation.seen
             seen.message_id = message_id
+            seen.parent = None if message.parent_id is None else hash(message.parent_id)
             seen.sender = message.sender
             seen.recipient = message.recipient
             conversation.meter.measure(message, text, seen)

@@ -174,10 +174,20 @@ def sentence_of(signal: Signal) -> str:
     names = names_of(signal.agents)
     if signal.code in ("AB301", "AB302"):
         what = "the same again" if signal.code == "AB301" else "another try with the same answer"
-        return f"{title}: {names}, {what} {signal.laps} time{'s' if signal.laps != 1 else ''}"
+        return f"{title}: {names}, {what} {_times(signal.laps)}"
+    if signal.code == "AB103":
+        return f"{title}: {names}, called again {_times(signal.laps)} while waiting for an answer"
+    if signal.code == "AB501":
+        return f"{title}: {names}, each message begets more than one, grown {_times(signal.laps)} over"
+    if signal.code == "AB502":
+        return f"{title}: {names}, spending far above the usual {_times(signal.laps)} in a row"
     if signal.laps > 1:
         return f"{title}: {names}, {signal.laps} laps with nothing new"
     return f"{title}: {names}, {signal.value:.0f} messages' worth of nothing new"
+
+
+def _times(laps: int) -> str:
+    return "1 time" if laps == 1 else f"{laps} times"
 
 
 def split_laps(turns: Sequence[Turn]) -> list[list[Turn]]:

@@ -138,6 +138,10 @@ class NoveltyMeter:
             seen.kind = Kind.HANDOFF
         elif kind == "tool_call":
             seen.kind = Kind.CALL
+            expected = min(self._base + self._per_word * len(text.codes), self._ceiling)
+            if info < expected:
+                seen.emptiness = 1.0 - info / expected
+            seen.size = len(text.raw)
             self._rounds.call(message, text, seen)
         elif kind == "tool_result":
             seen.kind = Kind.RESULT

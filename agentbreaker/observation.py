@@ -50,15 +50,19 @@ class Observation:
     Attributes:
         index: Number of the message in its conversation, from 0.
         message_id: Its id, or ``None``.
+        parent: Hash of the id of the message that it answers, or ``None``.
         sender, recipient: Names.
         kind: What it is to the detectors.
         info: Information of its new words and figures, in units of the lexicon.
-        emptiness: For talk, 1 - information / expected information, at least ``-drain``; else 0.
+        emptiness: For talk, 1 - information / expected information, at least ``-drain``; for a tool call the same, at
+            least 0; else 0.
         acknowledging: Share of its words that acknowledge, thank or offer help, in [0, 1]; only known where
             ``emptiness`` is positive.
         monologue: An agent that speaks to nobody but its tools, thinking aloud between its calls.
         repeated: The same sender has sent exactly this before.
         round: What the tool round was worth, for results.
+        tool_name, call_id: Name of the tool and id of the call, or ``None``; only set for calls and results.
+        size: Characters of a tool call, its name included; only set for calls.
         cycle: The cycle of speakers that this message closes, if any.
         spent_tokens, spent_usd: What this message cost.
         messages, tokens, cost_usd, seconds: Totals of the conversation, this message included.
@@ -66,6 +70,7 @@ class Observation:
 
     __slots__ = (
         "acknowledging",
+        "call_id",
         "cost_usd",
         "cycle",
         "emptiness",
@@ -75,19 +80,23 @@ class Observation:
         "message_id",
         "messages",
         "monologue",
+        "parent",
         "recipient",
         "repeated",
         "round",
         "seconds",
         "sender",
+        "size",
         "spent_tokens",
         "spent_usd",
         "tokens",
+        "tool_name",
     )
 
     def __init__(self) -> None:
         self.index = -1
         self.message_id: str | None = None
+        self.parent: int | None = None
         self.sender = ""
         self.recipient: str | None = None
         self.kind = Kind.CONTEXT
@@ -96,6 +105,9 @@ class Observation:
         self.acknowledging = 0.0
         self.repeated = False
         self.round = Round.NONE
+        self.tool_name: str | None = None
+        self.call_id: str | None = None
+        self.size = 0
         self.cycle: tuple[str, ...] | None = None
         self.spent_tokens = 0
         self.spent_usd = 0.0

@@ -25,6 +25,9 @@ _HELP = {
     "breaker": "How long an open breaker waits before it lets one lap through.",
     "novelty": "What a message is expected to bring, in units of information (a rare word or a number is 3 to 4).",
     "detectors": "Which detectors run (agentbreaker explain CODE), and what their evidence weighs.",
+    "calls": "Calls that wait for each other: how deep they may be nested, and what meeting the own chain is worth.",
+    "storm": 'How many messages each must beget for a storm, and how many are halted whatever they say ("off": never).',
+    "spend": "How many times its usual spending a conversation may spend, in windows of so many seconds.",
     "conversations": "How many conversations are watched at once, and what is kept of them.",
 }
 

@@ -68,7 +68,9 @@ class Rounds:
             pending = self._pending = []
         if not pending:
             self._batch += 1
-        call_id = message.tool.call_id if message.tool is not None else None
+        tool = message.tool
+        seen.call_id = call_id = tool.call_id if tool is not None else None
+        seen.tool_name = tool.name if tool is not None else None
         fingerprint = text.fingerprint
         known = self._fingerprints.add(_CALL ^ fingerprint)
         if known and any(waiting[1] == fingerprint for waiting in pending):
@@ -80,6 +82,9 @@ class Rounds:
 
     def result(self, message: Message, text: Text, seen: Observation) -> None:
         """Take in a tool result, and say in ``seen.round`` what the round was worth."""
+        tool = message.tool
+        seen.call_id = tool.call_id if tool is not None else None
+        seen.tool_name = tool.name if tool is not None else None
         call = self._take_call(message)
         result = text.fingerprint
         if call is None and self._said_by != message.sender and result != self._last_result:

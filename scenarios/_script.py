@@ -76,20 +76,20 @@ class Script:
         self.call(agent, name, arguments)
         self.result(agent, name, self._calls - 1, result, error=error)
 
-    def call(self, agent: str, name: str, arguments: dict[str, Any] | str) -> int:
+    def call(self, agent: str, name: str, arguments: dict[str, Any] | str, to: str = "env", **fields: Any) -> int:
         """Append a tool call; return its number."""
         call = {"name": name, "call_id": f"c{self._calls}", "arguments": arguments}
         content = arguments if isinstance(arguments, str) else f"{name}({json.dumps(arguments, ensure_ascii=False)})"
-        self.say(agent, content, "env", kind="tool_call", tool=call)
+        self.say(agent, content, to, kind="tool_call", tool=call, **fields)
         self._calls += 1
         return self._calls - 1
 
-    def result(self, agent: str, name: str, number: int, result: str, *, error: bool = False) -> None:
+    def result(self, agent: str, name: str, number: int, result: str, *, error: bool = False, by: str = "env") -> None:
         """Append the result of a call."""
         tool: dict[str, Any] = {"name": name, "call_id": f"c{number}"}
         if error:
             tool["is_error"] = True
-        self.say("env", result, agent, kind="tool_result", tool=tool)
+        self.say(by, result, agent, kind="tool_result", tool=tool)
 
     def en_zh(self, english: str, chinese: str) -> str:
         """The one of two texts that is in the language of the conversation."""

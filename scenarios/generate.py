@@ -16,14 +16,23 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
+import _calls  # noqa: E402
 import _legitimate  # noqa: E402
 import _legitimate_tools  # noqa: E402
 import _runaways  # noqa: E402
 import _runaways_tools  # noqa: E402
+import _storms  # noqa: E402
 from _kinds import LANGUAGES, Kind  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-KINDS: list[Kind] = [*_runaways.KINDS, *_runaways_tools.KINDS, *_legitimate.KINDS, *_legitimate_tools.KINDS]
+KINDS: list[Kind] = [
+    *_runaways.KINDS,
+    *_runaways_tools.KINDS,
+    *_legitimate.KINDS,
+    *_legitimate_tools.KINDS,
+    *_calls.KINDS,
+    *_storms.KINDS,
+]
 #: Transcripts above this size are written compressed.
 _PLAIN_BYTES = 20_000
 _MARK = "# Written by scenarios/generate.py: everything below this line. Do not edit."

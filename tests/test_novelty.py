@@ -170,6 +170,19 @@ def test_what_a_message_is(facts: dict[str, Any], kind: Kind) -> None:
     assert Meter().say(content, **facts).kind is kind
 
 
+def test_a_call_tells_what_it_brings_and_how_large_it_is() -> None:
+    """Name and id of a call and its result are told; a call that is repeated is empty, one with news is not."""
+    meter = Meter()
+    task = "Weigh crate 4711 of hall 97 against invoice 8850."
+    seen = meter.say(task, kind="tool_call", tool=Tool("bob", "c1"))
+    assert (seen.tool_name, seen.call_id, seen.size, seen.emptiness) == ("bob", "c1", len(f"bob {task}"), 0.0)
+    seen = meter.say("done", "bob", kind="tool_result", tool=Tool("bob", "c1", result="done"))
+    assert (seen.tool_name, seen.call_id, seen.emptiness) == ("bob", "c1", 0.0)
+    assert meter.say(task, kind="tool_call", tool=Tool("bob", "c2")).emptiness == 1.0
+    seen = meter.say(task[:14], kind="tool_call")
+    assert (seen.tool_name, seen.call_id, seen.size) == (None, None, 14)
+
+
 def test_the_same_prompt_to_many_workers_is_no_repetition() -> None:
     """Work that is handed out to many in the same words is neither news nor a repeat."""
     guard = Guard()

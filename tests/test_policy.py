@@ -57,6 +57,15 @@ def test_sections_may_be_objects() -> None:
         ('[detectors]\ndisable = ["AB601"]\n', "detectors.disable", ["AB601", "budget"]),
         ("[ladder]\nwarn = 5\nhalt = 4\n", "ladder", ["steer", "warn", "must not fall"]),
         ("[breaker]\nwait_seconds = 9000\n", "breaker", ["max_wait_seconds"]),
+        ("[calls]\nmax_dept = 4\n", "calls.max_dept", ["did you mean 'max_depth'"]),
+        ("[calls]\nmax_depth = 1\n", "calls.max_depth", ["greater than or equal to 2"]),
+        ("[calls]\nreentry = 0\n", "calls.reentry", ["greater than 0"]),
+        ("[storm]\nmesages = 40\n", "storm.mesages", ["did you mean 'messages'"]),
+        ("[storm]\nreproduction = 1\n", "storm.reproduction", ["greater than 1"]),
+        ('[storm]\nmessages = "many"\n', "storm.messages", ["integer"]),
+        ("[spend]\nfaktor = 4\n", "spend.faktor", ["did you mean 'factor'"]),
+        ("[spend]\nfactor = 100\n", "spend", ["halt_factor", "factor (100)"]),
+        ("[spend]\nwindow_seconds = 0\n", "spend.window_seconds", ["greater than or equal to 1"]),
     ],
 )
 def test_mistakes_name_file_and_field(tmp_path: Path, text: str, field: str, parts: list[str]) -> None:
@@ -118,6 +127,18 @@ sections = st.fixed_dictionaries(
         "breaker": st.fixed_dictionaries({"wait_seconds": st.floats(0.1, 3600), "wait_growth": st.floats(1, 100)}),
         "novelty": st.fixed_dictionaries({"base": st.floats(0.1, 1000), "per_word": st.floats(0, 100)}),
         "detectors": st.fixed_dictionaries({"disable": st.lists(st.sampled_from(["AB101", "AB201"]), unique=True)}),
+        "calls": st.fixed_dictionaries({"max_depth": st.integers(2, 1000), "reentry": st.floats(0.001, 10)}),
+        "storm": st.fixed_dictionaries(
+            {"reproduction": st.floats(1.01, 100), "messages": st.none() | st.integers(8, 10**6)}
+        ),
+        "spend": st.fixed_dictionaries(
+            {
+                "window_seconds": st.floats(1, 3600),
+                "warm_up": st.integers(2, 1000),
+                "factor": st.floats(1.5, 1000),
+                "halt_factor": st.none() | st.floats(1000, 10**6),
+            }
+        ),
         "conversations": st.fixed_dictionaries({"keep_excerpts": st.booleans(), "window": st.integers(8, 65_536)}),
     }
 )
@@ -136,6 +157,14 @@ def test_a_file_can_leave_a_rung_out(tmp_path: Path, rung: str) -> None:
     """TOML has no null: "off" says that a rung is never used, and is what `to_toml` writes for it."""
     policy = Policy(written(tmp_path, f'[ladder]\n{rung} = "off"\n'))
     assert getattr(policy.settings.ladder, rung) is None
+    assert Policy(written(tmp_path, policy.to_toml())).settings == policy.settings
+
+
+@pytest.mark.parametrize(("section", "name"), [("storm", "messages"), ("spend", "halt_factor")])
+def test_a_file_can_leave_the_cost_limits_out(tmp_path: Path, section: str, name: str) -> None:
+    """What halts by its size alone can be switched off like a rung, and stays off when it is written and read."""
+    policy = Policy(written(tmp_path, f'[{section}]\n{name} = "off"\n'))
+    assert getattr(getattr(policy.settings, section), name) is None
     assert Policy(written(tmp_path, policy.to_toml())).settings == policy.settings
 
 

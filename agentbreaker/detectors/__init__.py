@@ -8,7 +8,10 @@ from agentbreaker.detectors.confirmation import ConfirmationPingPong
 from agentbreaker.detectors.cost_budget import CostBudget
 from agentbreaker.detectors.exact_repeat import ExactRepeat
 from agentbreaker.detectors.message_budget import MessageBudget
+from agentbreaker.detectors.message_storm import MessageStorm
 from agentbreaker.detectors.near_repeat import NearRepeat
+from agentbreaker.detectors.recursive_call import RecursiveCall
+from agentbreaker.detectors.spend_velocity import SpendVelocity
 from agentbreaker.detectors.stagnation import Stagnation
 from agentbreaker.detectors.tight_cycle import TightCycle
 from agentbreaker.detectors.time_budget import TimeBudget
@@ -25,11 +28,14 @@ DETECTORS: dict[str, type[Detector]] = {
     "AB602": TokenBudget,
     "AB603": CostBudget,
     "AB604": TimeBudget,
+    "AB103": RecursiveCall,
     "AB301": ExactRepeat,
     "AB302": NearRepeat,
     "AB201": ConfirmationPingPong,
     "AB101": TightCycle,
     "AB401": Stagnation,
+    "AB501": MessageStorm,
+    "AB502": SpendVelocity,
 }
 
 #: Position of each code in the registry, to break ties between equal scores.

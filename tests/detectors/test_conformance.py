@@ -24,7 +24,9 @@ from agentbreaker.verdict import MAX_EVIDENCE, Signal
 CODES = sorted(DETECTORS)
 CONTENT = [code for code in CODES if not code.startswith("AB6")]
 CAPS = {"max_messages": 10, "max_tokens": 100, "max_cost_usd": 1.0, "max_seconds": 60.0}
-SETTINGS = Policy(budgets=CAPS).settings
+#: Spending is judged by the minute, and a message takes a second here: shorter windows save longer runs.
+QUICK: dict[str, Any] = {"spend": {"window_seconds": 2.0, "warm_up": 2}}
+SETTINGS = Policy(budgets=CAPS, **QUICK).settings
 
 
 class Bench:
@@ -43,6 +45,7 @@ class Bench:
         self.index += 1
         seen.index, seen.messages, seen.seconds = self.index, self.index + 1, float(self.index)
         seen.sender, seen.recipient, seen.message_id = message.sender, message.recipient, message.message_id
+        seen.parent = None if message.parent_id is None else hash(message.parent_id)
         cost = message.cost_usd
         seen.spent_usd = cost if cost is not None and 0 < cost < 1e12 else 0.0
         spent = 0 if message.usage is None else message.usage.total
@@ -88,13 +91,38 @@ def ids_against_not_found() -> Iterator[Message]:
         yield Message("c", "get", "agent", "tool_result", tool=Tool("get", str(turn), result="Error: not found"))
 
 
+def calls_that_meet() -> Iterator[Message]:
+    """Two agents that call each other and never answer."""
+    for turn in itertools.count():
+        a, b = ("ann", "bob") if turn % 2 == 0 else ("bob", "ann")
+        yield Message("c", a, b, "tool_call", tool=Tool(b, str(turn), {"task": "Please find out."}))
+
+
+def everybody_answers() -> Iterator[Message]:
+    """Every message gets two answers, one after the other, and none says anything."""
+    for turn in itertools.count():
+        parent = f"message-{turn // 2 - 1:08}" if turn > 1 else None
+        yield Message("c", "abc"[turn % 3], content="Noted.", message_id=f"message-{turn:08}", parent_id=parent)
+
+
+def ever_dearer() -> Iterator[Message]:
+    """Two agents that thank each other, at a price that rises with every message."""
+    for turn, message in enumerate(polite()):
+        message.usage = Usage(round(100 * 1.1 ** min(turn, 200)))
+        message.cost_usd = None
+        yield message
+
+
 #: The worst case of each detector: what it was made for, without end.
 WORST = {
     "AB101": ring,
+    "AB103": calls_that_meet,
     "AB201": polite,
     "AB301": same_call,
     "AB302": ids_against_not_found,
     "AB401": ring,
+    "AB501": everybody_answers,
+    "AB502": ever_dearer,
     "AB601": polite,
     "AB602": polite,
     "AB603": polite,
@@ -102,11 +130,16 @@ WORST = {
 }
 
 
+#: Messages until evidence is overwhelming, where that takes more than sixty: a storm and a price have to grow first.
+OVERWHELMING = {"AB501": 120, "AB502": 150}
+
+
 def only(code: str) -> Policy:
     """A policy in which no other content detector runs, and of the caps only the one with this code."""
     caps = dict(zip(("AB601", "AB602", "AB603", "AB604"), CAPS.items(), strict=True))
     budgets = dict([caps[code]]) if code in caps else {}
-    return Policy(detectors={"disable": tuple(other for other in CONTENT if other != code)}, budgets=budgets)
+    disable = tuple(other for other in CONTENT if other != code)
+    return Policy(detectors={"disable": disable}, budgets=budgets, **QUICK)
 
 
 text = st.text(max_size=60) | st.sampled_from(["", "ok", "谢谢,确认收到", "\ud800", "\x00\x1b[2J", "a" * 9000, "12:30"])
@@ -123,6 +156,7 @@ messages = st.builds(
     text,
     st.none() | st.sampled_from(["user", "assistant", "tool", "system"]),
     message_id=st.none() | text,
+    parent_id=st.none() | text,
     tool=st.none() | tools,
     usage=st.none() | st.builds(Usage, amounts, amounts),
     cost_usd=money,
@@ -232,7 +266,7 @@ def test_reset_forgets_the_evidence(code: str) -> None:
     """After a reset the detector speaks no earlier, and no louder, than a new one would."""
     bench = Bench(code)
     stream = WORST[code]()
-    before = bench.feed_all(itertools.islice(stream, 60))[-4:]
+    before = bench.feed_all(itertools.islice(stream, OVERWHELMING.get(code, 60)))[-4:]
     assert any(signal is not None and signal.score > 0.9 for signal in before)
     bench.detector.reset()
     after = bench.feed_all(itertools.islice(stream, 2))
@@ -260,9 +294,9 @@ def test_the_worst_case_is_halted(code: str) -> None:
 def test_the_highest_threshold_is_reached_too(code: str) -> None:
     """The largest limit that the policy accepts is one that the worst case can pass: no accepted value is dead."""
     high = {"warn": None, "steer": None, "halt": MAX_EVIDENCE}
-    bench = Bench(code, Policy(ladder=high).settings)
-    last = bench.feed_all(itertools.islice(WORST[code](), 2_000))[-4:]
-    assert any(signal is not None and signal.value >= MAX_EVIDENCE for signal in last)
+    bench = Bench(code, Policy(ladder=high, **QUICK).settings)
+    signals = bench.feed_all(itertools.islice(WORST[code](), 2_000))
+    assert any(signal is not None and signal.value >= MAX_EVIDENCE for signal in signals)
 
 
 @pytest.mark.parametrize("value", [MAX_EVIDENCE + 1, math.nan, math.inf, -math.inf, 0, -1, 1e308])
