@@ -40,7 +40,7 @@ _MAX_SPEAKERS = 64
 #: The longer honest talk goes on, the more of it has been said before: what is usual in a conversation, and a margin,
 #: is the reference value of the CUSUM.  The running mean moves by this share with each message.
 _USUAL_RATE = 1.0 / 20.0
-_USUAL_MARGIN = 0.25
+_USUAL_MARGIN = 0.45
 #: Messages of talk without any allowance; over as many more it grows to its full size.
 _SHORT_TALK = 16
 #: Fingerprints of messages, calls and results that are remembered.
