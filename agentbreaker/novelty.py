@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentbreaker.artefacts import SMALLEST_ARTEFACT, Artefacts
 from agentbreaker.headers import Headers
 from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WEIGHT_UNIT, lexicon
 from agentbreaker.machine import Machines, code_lines, is_machine_text
@@ -64,6 +65,7 @@ class NoveltyMeter:
     __slots__ = (
         "_age",
         "_allowance",
+        "_artefacts",
         "_base",
         "_ceiling",
         "_fingerprints",
@@ -106,10 +108,12 @@ class NoveltyMeter:
         self._talker = ""
         self._worked = False
         self._headers: Headers | None = None
+        self._artefacts: Artefacts | None = None
 
     def measure(self, message: Message, text: Text, seen: Observation) -> None:
         """Fill `seen` with what `message` brings, and remember it."""
         seen.repeated = False
+        seen.resent = None
         seen.round = _NO_ROUND
         seen.emptiness = seen.acknowledging = 0.0
         kind = message.kind
@@ -133,6 +137,11 @@ class NoveltyMeter:
             if "\n" in text.raw:
                 text = self._without_header(text)
         seen.info = info = self._information(text)
+        if len(text.raw) >= SMALLEST_ARTEFACT and (spoken or kind == "tool_call"):
+            artefacts = self._artefacts
+            if artefacts is None:
+                artefacts = self._artefacts = Artefacts()
+            seen.resent = artefacts.resent(speaker, text.raw)
         if kind == "handoff" and not text.codes:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
             seen.kind = Kind.HANDOFF

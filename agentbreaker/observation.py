@@ -60,6 +60,7 @@ class Observation:
             ``emptiness`` is positive.
         monologue: An agent that speaks to nobody but its tools, thinking aloud between its calls.
         repeated: The same sender has sent exactly this before.
+        resent: For a large artefact, the share of it, in [0, 1], that its sender's previous one had too; else ``None``.
         round: What the tool round was worth, for results.
         tool_name, call_id: Name of the tool and id of the call, or ``None``; only set for calls and results.
         size: Characters of a tool call, its name included; only set for calls.
@@ -83,6 +84,7 @@ class Observation:
         "parent",
         "recipient",
         "repeated",
+        "resent",
         "round",
         "seconds",
         "sender",
@@ -104,6 +106,7 @@ class Observation:
         self.emptiness = 0.0
         self.acknowledging = 0.0
         self.repeated = False
+        self.resent: float | None = None
         self.round = Round.NONE
         self.tool_name: str | None = None
         self.call_id: str | None = None

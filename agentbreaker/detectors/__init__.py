@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentbreaker.detectors.artefact_churn import ArtefactChurn
 from agentbreaker.detectors.confirmation import ConfirmationPingPong
 from agentbreaker.detectors.cost_budget import CostBudget
 from agentbreaker.detectors.exact_repeat import ExactRepeat
+from agentbreaker.detectors.long_cycle import LongCycle
 from agentbreaker.detectors.message_budget import MessageBudget
 from agentbreaker.detectors.message_storm import MessageStorm
 from agentbreaker.detectors.near_repeat import NearRepeat
@@ -31,8 +33,10 @@ DETECTORS: dict[str, type[Detector]] = {
     "AB103": RecursiveCall,
     "AB301": ExactRepeat,
     "AB302": NearRepeat,
+    "AB304": ArtefactChurn,
     "AB201": ConfirmationPingPong,
     "AB101": TightCycle,
+    "AB102": LongCycle,
     "AB401": Stagnation,
     "AB501": MessageStorm,
     "AB502": SpendVelocity,

@@ -1,0 +1,119 @@
+"""AB304 artefact-churn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from agentbreaker.detectors.base import ROUND_DRAIN, Evidence, report_floor
+from agentbreaker.novelty import Kind
+from agentbreaker.verdict import MAX_EVIDENCE
+
+if TYPE_CHECKING:
+    from agentbreaker.config import PolicySettings
+    from agentbreaker.novelty import Observation
+    from agentbreaker.verdict import Signal
+
+__all__ = ["ArtefactChurn"]
+
+#: Share of an artefact that must be known for it to be the same one, and below which it is another.
+_SAME, _OTHER = 0.7, 0.4
+
+
+class ArtefactChurn:
+    """artefact-churn (AB304)
+
+    What it sees:
+        The same large artefact (report, plan, source file) is sent or written
+        again and again with little change, and nobody says anything new about it.
+
+    Why it matters:
+        Each version is long and is re-sent with the history on every later call:
+        polishing a finished report is the most expensive of all loops.
+
+    Example:
+        A writer sends the same report with one word changed, a dozen times.
+
+        >>> from agentbreaker import Guard, Message
+        >>> cities = "Lisbon Oslo Quito Hanoi Accra Tunis Sofia Lagos".split()
+        >>> report = "\\n".join(f"{city}: the depot there is on schedule, its stock "
+        ...                    f"is complete and was counted twice." for city in cities)
+        >>> guard = Guard()
+        >>> for turn in range(12):
+        ...     version = report.replace("schedule", f"schedule {turn}", 1)
+        ...     decision = guard.observe(Message("c", "writer", content=version))
+        >>> decision.code, decision.action.value
+        ('AB304', 'halt')
+
+    What resets it:
+        Another artefact; a remark, a tool result or a turn of the user that
+        brings something new.
+
+    Known false positives:
+        A document that grows by one line at a time without any talk about it.
+
+    Known evasions:
+        Sending only the changed lines (they are judged as talk); more than three
+        artefacts by turns of one sender.
+
+    Options:
+        ``detectors.weight`` (messages' worth; default 0.9): evidence of an artefact
+            that is sent again unchanged.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
+
+    Reference:
+        A. Z. Broder, On the resemblance and containment of documents, Compression
+            and Complexity of Sequences (1997), 21-29.
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
+    """
+
+    code: ClassVar[str] = "AB304"
+    name: ClassVar[str] = "artefact-churn"
+    title: ClassVar[str] = "Artefact churn"
+
+    __slots__ = ("_evidence", "_floor", "_limit", "_weight")
+
+    def __init__(self, settings: PolicySettings) -> None:
+        self._weight = settings.detectors.weight
+        self._limit = settings.ladder.halt or MAX_EVIDENCE
+        self._floor = report_floor(settings)
+        self._evidence = Evidence()
+
+    def observe(self, seen: Observation) -> Signal | None:
+        """Add up artefacts that are sent again; drain on another one, and on news about it."""
+        evidence = self._evidence
+        resent = seen.resent
+        if resent is None or resent < _SAME:
+            if evidence.value > 0.0:
+                self._drain(seen)
+            return None
+        evidence.add(self._weight * resent, seen)
+        if evidence.value < self._floor:
+            return None
+        return evidence.signal(
+            self.code, seen, self._limit, "versions with little change", laps=evidence.messages
+        )
+
+    def _drain(self, seen: Observation) -> None:
+        evidence = self._evidence
+        if seen.resent is not None and seen.resent < _OTHER:
+            evidence.drain(1.0)
+        elif seen.kind is Kind.TALK:
+            evidence.drain(-seen.emptiness)
+        elif seen.kind is Kind.RESULT:
+            evidence.drain(ROUND_DRAIN.get(seen.round, 0.0))
+        elif seen.kind is Kind.OUTSIDE:
+            evidence.outside(seen)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is no evidence that progress could drain."""
+        return self._evidence.value <= 0.0
+
+    def reset(self) -> None:
+        """Forget all evidence."""
+        self._evidence.clear()
