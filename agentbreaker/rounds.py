@@ -2,7 +2,7 @@
 
 The same call with a new result is progress; the same call with the same result is not; and a call that succeeds
 after it had failed shows that trying again was right.  Calls and results are matched by the framework's id, else in
-order; where a recording has no calls, what was said to the tool last stands for the call.
+order; where a machine speaks in plain messages, what was said to it last stands for the call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbreaker.observation import Round
-from agentbreaker.text import looks_like_failure, looks_like_transient, looks_like_waiting
+from agentbreaker.text import is_silent, looks_like_failure, looks_like_transient, looks_like_waiting
 
 if TYPE_CHECKING:
     from agentbreaker.message import Message
@@ -37,7 +37,6 @@ class Rounds:
     __slots__ = (
         "_batch",
         "_fingerprints",
-        "_last_result",
         "_pending",
         "_said",
         "_said_by",
@@ -54,7 +53,6 @@ class Rounds:
         # What was said last, which stands for a call that is not on record.
         self._said_by = ""
         self._said = self._said_masked = 0
-        self._last_result = 0
 
     def hear(self, speaker: str, fingerprint: int) -> None:
         """Note what was said last in plain words."""
@@ -85,13 +83,7 @@ class Rounds:
         tool = message.tool
         seen.call_id = tool.call_id if tool is not None else None
         seen.tool_name = tool.name if tool is not None else None
-        call = self._take_call(message)
-        result = text.fingerprint
-        if call is None and self._said_by != message.sender and result != self._last_result:
-            # The same answer twice in a row is told as it is: with the words between them it would pass for new.
-            call = self._spoken_call()
-        self._last_result = result
-        self._judge(message, text, seen, call, spoken=False)
+        self._judge(message, text, seen, self._take_call(message), spoken=False)
 
     def answer(self, message: Message, text: Text, seen: Observation) -> bool:
         """Take in what a machine says in a plain message, as the result of what was said to it.
@@ -128,7 +120,7 @@ class Rounds:
         seen_masked = remember(_RESULT_MASKED ^ masked)
         if call is None:
             if seen_result:
-                seen.round = Round.SAME_RESULT
+                seen.round = Round.NEUTRAL if is_silent(text) else Round.SAME_RESULT
             else:
                 seen.round = Round.CHANGED_FIGURES if seen_masked else Round.PROGRESS
             return True

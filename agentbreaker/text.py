@@ -25,6 +25,7 @@ __all__ = [
     "Text",
     "analyse",
     "body_of",
+    "is_silent",
     "looks_like_failure",
     "looks_like_transient",
     "looks_like_waiting",
@@ -85,6 +86,12 @@ _TRANSIENT = re.compile(
     r"\b(?:429|502|503|504|time(?:d)?[ -]?out|temporar(?:y|ily)|too many requests|rate[ -]?limit(?:ed)?|busy|locked|"
     r"unavailable|overloaded|try(?:ing)? again|retry(?:ing)?|connection (?:reset|refused|closed)|throttl(?:ed|ing))\b"
     r"|超时|限流|繁忙|暂时|稍后|重试|过载|锁定|请求过多|不可用",
+    re.IGNORECASE,
+)
+#: What a result consists of that only says that the call has run.
+_FORMALITIES = re.compile(
+    r"<[^<>]{0,80}>|\b(?:exit|return)[ _]?code\W{0,8}0\b|\b(?:output|stdout|stderr|code|execution|command|process|status|"
+    r"result|ok|okay|done|success(?:ful|fully)?|succeeded|completed?|finished|executed|null|none)\b|成功|完成|执行|已|结果|输出",
     re.IGNORECASE,
 )
 _FAILURE_WINDOW = 400
@@ -213,6 +220,12 @@ class Recent:
 
 _pack = struct.Struct("<Q").pack
 _64_BITS = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def is_silent(text: Text) -> bool:
+    """Whether a tool's result says no more than that the call has run."""
+    raw = text.raw
+    return len(raw) <= _FAILURE_WINDOW and not any(map(str.isalnum, _FORMALITIES.sub("", raw)))
 
 
 def looks_like_failure(text: Text) -> bool:

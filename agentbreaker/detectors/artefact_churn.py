@@ -17,6 +17,8 @@ __all__ = ["ArtefactChurn"]
 
 #: Share of an artefact that must be known for it to be the same one, and below which it is another.
 _SAME, _OTHER = 0.7, 0.4
+#: A tool call with the artefact in it is often a try, whose result tells more: it counts this share.
+_CALL_SHARE = 0.5
 
 
 class ArtefactChurn:
@@ -91,7 +93,7 @@ class ArtefactChurn:
             if evidence.value > 0.0:
                 self._drain(seen)
             return None
-        evidence.add(self._weight * resent, seen)
+        evidence.add(self._weight * resent * (_CALL_SHARE if seen.kind is Kind.CALL else 1.0), seen)
         if evidence.value < self._floor:
             return None
         return evidence.signal(
