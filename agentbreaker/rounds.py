@@ -129,7 +129,7 @@ class Rounds:
         same_but_figures = remember(_PAIR_MASKED ^ fingerprint ^ masked * 31)
         failure = looks_like_failure(text) or (message.tool is not None and message.tool.is_error)
         if remember(_PAIR ^ fingerprint ^ result * 31):
-            worth = Round.EXACT_REPEAT
+            worth = Round.SILENT_REPEAT if is_silent(text) else Round.EXACT_REPEAT
         elif not seen_result and (new_call or not seen_masked):
             worth = Round.PROGRESS
         elif not failure:
@@ -148,7 +148,7 @@ class Rounds:
             remember(_FAILED ^ fingerprint)
         elif worth <= Round.NEUTRAL and _FAILED ^ fingerprint in self._fingerprints:
             worth = Round.RECOVERED
-        if worth >= Round.STALE_FAILURE:
+        if worth > Round.TRANSIENT:
             if looks_like_waiting(text):
                 worth = Round.WAITING
             elif failure and looks_like_transient(text):
