@@ -98,7 +98,7 @@ class NoveltySettings(_Section):
     """
 
     base: float = Field(1.0, gt=0, le=1000)
-    per_word: float = Field(0.6, ge=0, le=100)
+    per_word: float = Field(0.65, ge=0, le=100)
     ceiling: float = Field(24.0, gt=0, le=1000)
     drain: float = Field(1.0, gt=0, le=100)
     allowance: float = Field(0.45, ge=0, lt=1)
@@ -107,13 +107,15 @@ class NoveltySettings(_Section):
 class DetectorSettings(_Section):
     """Which detectors run, and what their evidence weighs.
 
-    `weight` turns a message with nothing new into evidence; `acknowledgement` adds up to that much for wording that
-    only confirms, thanks or offers help.
+    `weight` turns a message with nothing new into evidence.  Where AB201 judges, `acknowledgement` lifts the emptiness
+    of a message by that much times the share of its words that confirm, thank or offer help, up to 1, and
+    `confirmation_weight` stands for `weight`.
     """
 
     disable: tuple[str, ...] = ()
     weight: float = Field(0.9, gt=0, le=10)
-    acknowledgement: float = Field(1.5, ge=0, le=10)
+    acknowledgement: float = Field(2.5, ge=0, le=10)
+    confirmation_weight: float = Field(0.85, gt=0, le=10)
 
     @field_validator("disable")
     @classmethod

@@ -169,14 +169,14 @@ ROUND_EVIDENCE = {
 ROUND_DRAIN = {Round.RECOVERED: MAX_EVIDENCE, Round.PROGRESS: 2.0}
 
 
-def talk_evidence(seen: Observation, weight: float, bonus: float) -> float:
+def talk_evidence(seen: Observation, weight: float, bonus: float = 0.0) -> float:
     """What one message of talk with positive emptiness adds.
 
     Args:
         seen: The message.
         weight: Evidence of a message with nothing new.
-        bonus: Added in proportion to the share of acknowledging words; however polite, one message is at most one
-            message's worth of nothing.
+        bonus: Added to the emptiness in proportion to the share of acknowledging words; however polite, one message
+            is at most one message's worth of nothing.
     """
     amount = seen.emptiness + bonus * seen.acknowledging
     if seen.monologue:

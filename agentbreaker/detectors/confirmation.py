@@ -61,18 +61,18 @@ class ConfirmationPingPong:
         letters, hashes, clocks, other alphabets and other names are seen through.
 
     Options:
-        ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
-            with nothing new.
-        ``detectors.acknowledgement`` (messages' worth; default 0.5): added for
-            wording that only confirms, in proportion to its share; the sum is at
+        ``detectors.confirmation_weight`` (messages' worth; default 0.85): evidence of
+            one message with nothing new.
+        ``detectors.acknowledgement`` (share of a message; default 2.5): added to the
+            emptiness, times the share of words that only confirm; the sum is at
             most 1.
         ``novelty.base`` (units of information; default 1)
-        ``novelty.per_word`` (units for each distinct word; default 0.6)
+        ``novelty.per_word`` (units for each distinct word; default 0.65)
         ``novelty.ceiling`` (units of information; default 24): with these three:
             what a message must bring to be neutral.
         ``novelty.drain`` (messages' worth; default 1): the most that one message
             takes away.
-        ``novelty.allowance`` (share of a message; default 0.3): the most that is
+        ``novelty.allowance`` (share of a message; default 0.45): the most that is
             allowed to long talk for being usual.
         ``ladder.warn`` (messages' worth; default 2.75)
         ``ladder.steer`` (messages' worth; default 3.25)
@@ -96,7 +96,7 @@ class ConfirmationPingPong:
     __slots__ = ("_bonus", "_confirming", "_evidence", "_floor", "_limit", "_weight")
 
     def __init__(self, settings: PolicySettings) -> None:
-        self._weight = settings.detectors.weight
+        self._weight = settings.detectors.confirmation_weight
         self._bonus = settings.detectors.acknowledgement
         self._limit = settings.ladder.halt or MAX_EVIDENCE
         self._floor = report_floor(settings)

@@ -91,11 +91,8 @@ class LongCycle:
     Options:
         ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
             with nothing new.
-        ``detectors.acknowledgement`` (messages' worth; default 1.5): added for
-            wording that only confirms, in proportion to its share; the sum is at
-            most 1.
         ``novelty.base`` (units of information; default 1)
-        ``novelty.per_word`` (units for each distinct word; default 0.6)
+        ``novelty.per_word`` (units for each distinct word; default 0.65)
         ``novelty.ceiling`` (units of information; default 24): with these three:
             what a message must bring to be neutral.
         ``ladder.warn`` (messages' worth; default 2.75)
@@ -115,11 +112,10 @@ class LongCycle:
     name: ClassVar[str] = "long-cycle"
     title: ClassVar[str] = "Long cycle"
 
-    __slots__ = ("_bonus", "_circles", "_floor", "_limit", "_weight")
+    __slots__ = ("_circles", "_floor", "_limit", "_weight")
 
     def __init__(self, settings: PolicySettings) -> None:
         self._weight = settings.detectors.weight
-        self._bonus = settings.detectors.acknowledgement
         self._limit = settings.ladder.halt or MAX_EVIDENCE
         self._floor = report_floor(settings)
         # The circle of each agent that is in one, the agent that spoke latest at the end.
@@ -158,7 +154,7 @@ class LongCycle:
         while len(circles) > _MAX_MEMBERS:
             self._dissolve(circles, circles[next(iter(circles))])
         evidence = circle.evidence
-        evidence.add(talk_evidence(seen, self._weight, self._bonus), seen)
+        evidence.add(talk_evidence(seen, self._weight), seen)
         if evidence.value < self._floor or not circle.closed or len(circle.members) < _SMALLEST:
             return None
         laps = evidence.messages // len(circle.members)

@@ -57,16 +57,13 @@ class Stagnation:
     Options:
         ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
             with nothing new.
-        ``detectors.acknowledgement`` (messages' worth; default 0.5): added for
-            wording that only confirms, in proportion to its share; the sum is at
-            most 1.
         ``novelty.base`` (units of information; default 1)
-        ``novelty.per_word`` (units for each distinct word; default 0.6)
+        ``novelty.per_word`` (units for each distinct word; default 0.65)
         ``novelty.ceiling`` (units of information; default 24): with these three:
             what a message must bring to be neutral.
         ``novelty.drain`` (messages' worth; default 1): the most that one message
             takes away.
-        ``novelty.allowance`` (share of a message; default 0.3): the most that is
+        ``novelty.allowance`` (share of a message; default 0.45): the most that is
             allowed to long talk for being usual.
         ``ladder.warn`` (messages' worth; default 2.75)
         ``ladder.steer`` (messages' worth; default 3.25)
@@ -86,11 +83,10 @@ class Stagnation:
     name: ClassVar[str] = "stagnation"
     title: ClassVar[str] = "Stagnation"
 
-    __slots__ = ("_bonus", "_evidence", "_floor", "_limit", "_weight")
+    __slots__ = ("_evidence", "_floor", "_limit", "_weight")
 
     def __init__(self, settings: PolicySettings) -> None:
         self._weight = settings.detectors.weight
-        self._bonus = settings.detectors.acknowledgement
         self._limit = settings.ladder.halt or MAX_EVIDENCE
         self._floor = report_floor(settings)
         self._evidence = Evidence()
@@ -107,7 +103,7 @@ class Stagnation:
             if evidence.value > 0.0:
                 evidence.drain(-emptiness * self._weight)
             return None
-        evidence.add(talk_evidence(seen, self._weight, self._bonus), seen)
+        evidence.add(talk_evidence(seen, self._weight), seen)
         if evidence.value < self._floor:
             return None
         return evidence.signal(self.code, seen, self._limit, "messages with nothing new")

@@ -62,16 +62,13 @@ class TightCycle:
     Options:
         ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
             with nothing new.
-        ``detectors.acknowledgement`` (messages' worth; default 0.5): added for
-            wording that only confirms, in proportion to its share; the sum is at
-            most 1.
         ``novelty.base`` (units of information; default 1)
-        ``novelty.per_word`` (units for each distinct word; default 0.6)
+        ``novelty.per_word`` (units for each distinct word; default 0.65)
         ``novelty.ceiling`` (units of information; default 24): with these three:
             what a message must bring to be neutral.
         ``novelty.drain`` (messages' worth; default 1): the most that one message
             takes away.
-        ``novelty.allowance`` (share of a message; default 0.3): the most that is
+        ``novelty.allowance`` (share of a message; default 0.45): the most that is
             allowed to long talk for being usual.
         ``ladder.warn`` (messages' worth; default 2.75)
         ``ladder.steer`` (messages' worth; default 3.25)
@@ -90,11 +87,10 @@ class TightCycle:
     name: ClassVar[str] = "tight-cycle"
     title: ClassVar[str] = "Tight cycle"
 
-    __slots__ = ("_before", "_bonus", "_cycle", "_evidence", "_floor", "_laps", "_limit", "_weight")
+    __slots__ = ("_before", "_cycle", "_evidence", "_floor", "_laps", "_limit", "_weight")
 
     def __init__(self, settings: PolicySettings) -> None:
         self._weight = settings.detectors.weight
-        self._bonus = settings.detectors.acknowledgement
         self._limit = settings.ladder.halt or MAX_EVIDENCE
         self._floor = report_floor(settings)
         self._evidence = Evidence()
@@ -109,7 +105,7 @@ class TightCycle:
         if seen.kind is Kind.TALK:
             emptiness = seen.emptiness
             if emptiness > 0.0:
-                evidence.add(talk_evidence(seen, self._weight, self._bonus), seen)
+                evidence.add(talk_evidence(seen, self._weight), seen)
             elif evidence.value > 0.0:
                 evidence.drain(-emptiness * self._weight)
         elif seen.round is not Round.NONE:
