@@ -24,7 +24,7 @@ __all__ = ["Kind", "NoveltyMeter", "Observation", "Round"]
 
 #: Slots of the set of words: a word's slot holds the number of the generation in which it was heard last.
 _SLOTS = 8192
-#: The slot of a word are the upper 13 bits of its code: one shift, where lower bits would need a mask as well.
+#: The upper 13 bits of a word's code are its slot: one shift, where lower bits would need a mask as well.
 _SLOT_SHIFT = CODE_BITS - 13
 #: Words of one generation that end it early: above this the set is too full to tell new from old.
 _MOST_WORDS = _SLOTS * 2 // 5
@@ -55,6 +55,8 @@ _CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR = (space << 29 for space in 
 # Members of an enumeration are slow to reach, and these are met on every message.
 _TALK = Kind.TALK
 _NO_ROUND = Round.NONE
+#: In place of the fingerprint of what a speaker said last: there are too many speakers to remember this one.
+_STRANGER = -1
 
 
 class NoveltyMeter:
@@ -144,11 +146,13 @@ class NoveltyMeter:
                 return
             seen.kind = _TALK
             fingerprint = text.fingerprint
-            seen.repeated = self._fingerprints.add(hash_pair(fingerprint, speaker, message.recipient))
-            said_last = speakers.get(speaker)
-            if speaker in speakers:
+            repeated = self._fingerprints.add(fingerprint ^ hash((speaker, message.recipient)))
+            if repeated:
+                seen.repeated = True
+            said_last = speakers.get(speaker, _STRANGER)
+            if said_last != _STRANGER:
                 speakers[speaker] = fingerprint
-            if said_last == fingerprint and not seen.repeated:
+            if said_last == fingerprint and not repeated:
                 # The same words to somebody else: work handed out to many, neither news nor repetition.
                 return
             usual = self._usual
@@ -156,7 +160,11 @@ class NoveltyMeter:
             self._usual = usual + (bounded - usual) * _USUAL_RATE
             self._talk = talk = self._talk + 1
             if talk > _SHORT_TALK and usual + _USUAL_MARGIN > 0.0:
-                allowance = min(usual + _USUAL_MARGIN, self._allowance) * min(1.0, talk / _SHORT_TALK - 1.0)
+                allowance = usual + _USUAL_MARGIN
+                if allowance > self._allowance:
+                    allowance = self._allowance
+                if talk < 2 * _SHORT_TALK:
+                    allowance *= talk / _SHORT_TALK - 1.0
                 emptiness = (emptiness - allowance) / (1.0 - allowance)
             if emptiness > 0.0:
                 seen.emptiness = emptiness
@@ -300,11 +308,6 @@ class NoveltyMeter:
             return False
         self._scored_batch = batch
         return True
-
-
-def hash_pair(fingerprint: int, sender: str, recipient: str | None) -> int:
-    """Join a text's fingerprint with the names of an edge, for the lifetime of the process."""
-    return fingerprint ^ hash((sender, recipient))
 
 
 def _acknowledging(codes: set[int]) -> float:

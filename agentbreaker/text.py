@@ -107,7 +107,11 @@ def analyse(message: Message) -> Text:
         content = content[:half] + " " + content[-half:]
         raw = content.encode("utf-8", "surrogatepass")
     else:
-        raw = content.strip().encode("utf-8", "surrogatepass")
+        stripped = content.strip()
+        if stripped.isascii():
+            raw = stripped.encode()
+            return Text(codes_of(raw), crc32(raw) << 32 | len(raw), content)
+        raw = stripped.encode("utf-8", "surrogatepass")
         fingerprint = crc32(raw) << 32 | len(raw)
     return Text(codes_of(raw if content.isascii() else _canonical(content)), fingerprint, content)
 
@@ -130,7 +134,7 @@ def volatile_codes(text: Text) -> set[int]:
     raw = text.raw
     if raw.isascii():
         # The regular expression costs as much as all the rest, and most texts that have a ":" have no clock.
-        shape = raw.encode("ascii").translate(_DIGITS)
+        shape = raw.encode().translate(_DIGITS)
         if _CLOCK_SHAPE not in shape and _DATE_SHAPE not in shape:
             return set()
     table = lexicon()
