@@ -13,7 +13,8 @@ bits       meaning
 0 to 6     weight in sixteenths (0 to 127)
 7          number or identifier: its weight is capped per message
 8          acknowledging or polite: one weak signal among others
-9 to 29    21 bits of the CRC-32 of the token, the same in every process; the upper 13 are its slot
+9 to 29    21 bits of the CRC-32 of the token, the same in every process; the
+           upper 13 of them are the slot of the word in a conversation
 =========  =====================================================================
 """
 
