@@ -101,7 +101,7 @@ class NoveltySettings(_Section):
     per_word: float = Field(0.65, ge=0, le=100)
     ceiling: float = Field(24.0, gt=0, le=1000)
     drain: float = Field(1.0, gt=0, le=100)
-    allowance: float = Field(0.45, ge=0, lt=1)
+    allowance: float = Field(0.55, ge=0, lt=1)
 
 
 class DetectorSettings(_Section):

@@ -56,4 +56,7 @@ class Headers:
 
 def _key(line: str) -> int:
     """Fingerprint of a line, figures left out."""
-    return crc32(line.strip().encode("utf-8", "surrogatepass").translate(None, _DIGITS))
+    line = line.strip()
+    # Naming an error handler costs as much as the encoding itself, and only surrogates need one.
+    raw = line.encode() if line.isascii() else line.encode("utf-8", "surrogatepass")
+    return crc32(raw.translate(None, _DIGITS))

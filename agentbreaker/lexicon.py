@@ -13,7 +13,8 @@ bits       meaning
 0 to 6     weight in sixteenths (0 to 127)
 7          number or identifier: its weight is capped per message
 8          acknowledging or polite: one weak signal among others
-9 to 29    21 bits of the CRC-32 of the token, the same in every process
+9 to 29    21 bits of the CRC-32 of the token, the same in every process; the
+           upper 13 of them are the slot of the word in a conversation
 =========  =====================================================================
 """
 
@@ -174,8 +175,12 @@ def _is_identifier(mixed: bytes) -> bool:
 
 
 def _hashed(token: bytes) -> int:
-    """The upper bits of a code, which stays below 2 ** 30: Python handles longer numbers half as fast."""
-    return (crc32(token) & 0x1FFFFF) << 9
+    """The upper bits of a code, which stays below 2 ** 30: Python handles longer numbers half as fast.
+
+    The lowest 13 bits of the CRC come on top, so that one shift yields the slot of a word.
+    """
+    crc = crc32(token)
+    return (crc & 0x1FFF) << 17 | (crc >> 13 & 0xFF) << 9
 
 
 def is_cjk(character: str) -> bool:

@@ -57,6 +57,8 @@ _LINE = 2.0
 # Members of an enumeration are slow to reach, and these are met on every message.
 _TALK = Kind.TALK
 _NO_ROUND = Round.NONE
+#: In place of the fingerprint of what a speaker said last: there are too many speakers to remember this one.
+_STRANGER = -1
 
 
 class NoveltyMeter:
@@ -183,11 +185,13 @@ class NoveltyMeter:
             seen.monologue = self._worked
             seen.kind = _TALK
             fingerprint = text.fingerprint
-            seen.repeated = self._fingerprints.add(hash_pair(fingerprint, speaker, message.recipient))
-            said_last = speakers.get(speaker)
-            if speaker in speakers:
+            repeated = self._fingerprints.add(fingerprint ^ hash((speaker, message.recipient)))
+            if repeated:
+                seen.repeated = True
+            said_last = speakers.get(speaker, _STRANGER)
+            if said_last != _STRANGER:
                 speakers[speaker] = fingerprint
-            if said_last == fingerprint and not seen.repeated:
+            if said_last == fingerprint and not repeated:
                 # The same words to somebody else: work handed out to many, neither news nor repetition.
                 return
             usual = self._usual
@@ -195,7 +199,11 @@ class NoveltyMeter:
             self._usual = usual + (bounded - usual) * _USUAL_RATE
             self._talk = talk = self._talk + 1
             if talk > _SHORT_TALK and usual + _USUAL_MARGIN > 0.0:
-                allowance = min(usual + _USUAL_MARGIN, self._allowance) * min(1.0, talk / _SHORT_TALK - 1.0)
+                allowance = usual + _USUAL_MARGIN
+                if allowance > self._allowance:
+                    allowance = self._allowance
+                if talk < 2 * _SHORT_TALK:
+                    allowance *= talk / _SHORT_TALK - 1.0
                 emptiness = (emptiness - allowance) / (1.0 - allowance)
             if emptiness > 0.0:
                 seen.emptiness = emptiness
@@ -286,11 +294,6 @@ class NoveltyMeter:
                 weight *= _COUNTER_SHARE
             total += weight
         return total if total < _MAX_NUMBERS else _MAX_NUMBERS
-
-
-def hash_pair(fingerprint: int, sender: str, recipient: str | None) -> int:
-    """Join a text's fingerprint with the names of an edge, for the lifetime of the process."""
-    return fingerprint ^ hash((sender, recipient))
 
 
 def _acknowledging(codes: set[int]) -> float:

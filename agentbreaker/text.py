@@ -135,8 +135,11 @@ def analyse(message: Message) -> Text:
             content = _plain(content)
         raw = content.encode("utf-8", "surrogatepass")
     else:
-        if not content.isascii():
-            content = _plain(content)
+        stripped = content.strip()
+        if stripped.isascii():
+            raw = stripped.encode()
+            return Text(codes_of(raw), crc32(raw.lower()) << 32 | len(raw), content)
+        content = _plain(content)
         raw = content.strip().encode("utf-8", "surrogatepass")
         fingerprint = crc32(raw.lower()) << 32 | len(raw)
     return Text(codes_of(raw if content.isascii() else _words(content)), fingerprint, content)
@@ -166,8 +169,8 @@ def volatile_codes(text: Text) -> set[int]:
     raw = text.raw
     found: list[str] = []
     # The regular expressions cost as much as all the rest, and most texts that have a ":" or a "-" have none of these.
-    shape = raw.encode("ascii").translate(_DIGITS) if raw.isascii() else None
-    if shape is None or _CLOCK_SHAPE in shape or _DATE_SHAPE in shape:
+    shape = raw.encode().translate(_DIGITS) if raw.isascii() else None
+    if shape is None or shape.find(_CLOCK_SHAPE) >= 0 or shape.find(_DATE_SHAPE) >= 0:
         found = _CLOCK.findall(raw)
     if raw.count("-") >= _UUID_HYPHENS:
         found += _UUID.findall(raw)
@@ -207,7 +210,8 @@ class Recent:
         """
         key = _pack(fingerprint & _64_BITS)
         keys = self._keys
-        if key in keys and (at := self._find(key)) >= 0:
+        # Not "in": it first raises, formats and drops a TypeError inside, which costs as much as the search.
+        if keys.find(key) >= 0 and (at := self._find(key)) >= 0:
             if renew:
                 del keys[at : at + 8]
                 keys += key

@@ -25,6 +25,7 @@ from agentbreaker import (
     Usage,
     VirtualClock,
 )
+from agentbreaker.conversation import Conversation
 
 NEWS = "Gallery {0} holds vein{0} of mineral{0}, assayed at {0}77 ppm by laboratory{0}."
 
@@ -538,3 +539,38 @@ def test_a_reset_in_shadow_mode_stays_in_shadow_mode() -> None:
     assert guard.state("c") is State.METRICS_ONLY
     guard.reset()
     assert guard.state("later") is State.METRICS_ONLY
+
+
+def test_detectors_at_rest_change_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether resting detectors are left out or asked every time, the decisions and their scores are the same."""
+    news = [Message("c", "ann", ("bob", "cy")[n % 2], content=NEWS.format(n)) for n in range(30)]
+    thanks = [Message("c", *pair, content=f"Great, thank you{'!' * n}") for n in range(3) for pair in (("bob", "ann"),)]
+    call = Message("c", "ann", "get", "tool_call", tool=Tool("get", "1", {"id": 1}))
+    result = Message("c", "get", "ann", "tool_result", tool=Tool("get", "1", result="Error: not found"))
+    stream = [*news[:9], *thanks, *news[9:15], news[14], *thanks, call, result, call, result, *news[15:], *thanks * 3]
+
+    def decisions() -> list[tuple[Action, float, bool]]:
+        guard = Guard(mode="metrics_only")
+        out = []
+        for message in stream:
+            decision = guard.observe(message)
+            conversation = guard._conversations["c"]
+            out.append((decision.would or decision.action, decision.score, len(conversation.asked) == 0))
+        return out
+
+    resting = decisions()
+    monkeypatch.setattr(Conversation, "rest", lambda self: None)
+    asked = decisions()
+    assert [told[:2] for told in resting] == [told[:2] for told in asked]
+    assert any(action is not Action.ALLOW for action, _, _ in asked)
+
+
+def test_detectors_are_left_out_only_while_they_are_at_rest() -> None:
+    """Work leaves the watchful detectors alone in charge; the first message with nothing new asks all of them again."""
+    guard = Guard(Policy(budgets={"max_messages": 1000}))
+    for n in range(8):
+        guard.observe(Message("c", "ann", "bob", content=NEWS.format(n)))
+    conversation = guard._conversations["c"]
+    assert {detector.code for detector in conversation.asked} == {"AB601", "AB101"}
+    thank(guard, 1)
+    assert conversation.asked is conversation.detectors

@@ -72,7 +72,7 @@ class ConfirmationPingPong:
             what a message must bring to be neutral.
         ``novelty.drain`` (messages' worth; default 1): the most that one message
             takes away.
-        ``novelty.allowance`` (share of a message; default 0.45): the most that is
+        ``novelty.allowance`` (share of a message; default 0.55): the most that is
             allowed to long talk for being usual.
         ``ladder.warn`` (messages' worth; default 2.75)
         ``ladder.steer`` (messages' worth; default 3.25)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from agentbreaker import Action, CallGraph, Guard, Message, Policy, State, Tool, Usage, VirtualClock
 from agentbreaker.config import PolicySettings
 from agentbreaker.detectors import DETECTORS, build_detectors
-from agentbreaker.detectors.base import Detector
+from agentbreaker.detectors.base import Detector, Resting
 from agentbreaker.errors import ConfigError
 from agentbreaker.novelty import NoveltyMeter, Observation
 from agentbreaker.text import analyse
@@ -208,6 +209,38 @@ def test_the_guard_survives_any_stream(stream: list[Message]) -> None:
         message.message_id = None
         guard.observe(message)
     assert guard.telemetry.failures == {}
+
+
+def held(thing: object) -> object:
+    """All that an object of ours holds in its slots, as plain values that can be compared."""
+    if not type(thing).__module__.startswith("agentbreaker"):
+        return repr(thing)
+    names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    return {name: held(getattr(thing, name)) for name in names}
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("worst", [polite, ring, same_call, ids_against_not_found])
+def test_progress_does_not_change_a_detector_at_rest(code: str, worst: Callable[[], Iterator[Message]]) -> None:
+    """At every moment of a run that is built up, drained and built up again, `at_rest` keeps its promise."""
+    bench = Bench(code)
+    detector = bench.detector
+    if not isinstance(detector, Resting):
+        pytest.skip("is asked about every message")
+    news = (
+        Message("c", "ann", "bob", content=f"Vein{n} assayed at {n}77 by laboratory{n}.") for n in itertools.count()
+    )
+    work, loop = partial(itertools.islice, news, 9), partial(itertools.islice, worst(), 5)
+    rested = 0
+    for message in [*work(), *loop(), *work(), *loop(), *work()]:
+        bench.feed(message)
+        seen = bench.seen
+        if detector.at_rest and seen.emptiness < 0.0 and not seen.repeated:
+            rested += 1
+            before = held(detector)
+            assert detector.observe(seen) is None
+            assert held(detector) == before
+    assert rested
 
 
 def size_of(thing: object) -> int:
