@@ -62,7 +62,7 @@ class TightCycle:
     Options:
         ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
             with nothing new.
-        ``detectors.acknowledgement`` (messages' worth; default 0.5): added for
+        ``detectors.acknowledgement`` (messages' worth; default 1.5): added for
             wording that only confirms, in proportion to its share; the sum is at
             most 1.
         ``novelty.base`` (units of information; default 1)
@@ -71,7 +71,7 @@ class TightCycle:
             what a message must bring to be neutral.
         ``novelty.drain`` (messages' worth; default 1): the most that one message
             takes away.
-        ``novelty.allowance`` (share of a message; default 0.3): the most that is
+        ``novelty.allowance`` (share of a message; default 0.45): the most that is
             allowed to long talk for being usual.
         ``ladder.warn`` (messages' worth; default 2.75)
         ``ladder.steer`` (messages' worth; default 3.25)
