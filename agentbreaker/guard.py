@@ -14,7 +14,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from agentbreaker.breaker import Admission, BreakerConfig
+from agentbreaker.admission import admit
+from agentbreaker.breaker import BreakerConfig
 from agentbreaker.clock import MonotonicClock
 from agentbreaker.errors import ConfigError, ConversationHalted, ConversationHaltedError
 from agentbreaker.incident import sentence_of
@@ -27,7 +28,6 @@ from agentbreaker.judgement import (
     count_only,
     decide,
     judge_probe,
-    refuse,
     trip_on_cap,
 )
 from agentbreaker.policy import Policy
@@ -132,7 +132,7 @@ class Guard:
         generation = conversation.breaker.generation
         probe = _NO_PROBE
         if conversation.breaker.state is not _CLOSED:
-            decision, probe, generation = self._admit(conversation, message)
+            decision, probe, generation = admit(conversation, message, self._clock, self._publish)
             if decision is not None:
                 return decision
         text, message_id = analyse(message), message.message_id
@@ -189,36 +189,6 @@ class Guard:
                 outcome = decide(conversation, self.policy, verdict, generation, failures)
             conversation.counted = 0
         return self._tell(conversation, outcome, verdict, failures)
-
-    def _admit(self, conversation: Conversation, message: Message) -> tuple[Decision | None, Probe, int]:
-        """The breaker is not closed: refuse, or let the message through, perhaps as part of a probe.
-
-        Returns:
-            The decision if the message is not to be measured; its part in the probe; the generation to stamp it with.
-        """
-        breaker = conversation.breaker
-        state = breaker.state
-        if state is State.METRICS_ONLY:
-            return None, Probe.NONE, breaker.generation
-        with conversation.lock:
-            if message.message_id is not None and conversation.knows(message.message_id):
-                # The same message once more: it is told the same, also if it was let through as a probe.
-                decision = conversation.last_decision if state is State.HALF_OPEN else None
-                return decision or breaker.standing or ALLOW, Probe.NONE, breaker.generation
-            if state is State.DISABLED:
-                conversation.count(message, self._clock.now())
-                return ALLOW, Probe.NONE, breaker.generation
-        if state is State.HALF_OPEN and message.kind in _UNJUDGED:
-            # Prompts and tool calls cannot be judged before the answer is there: they take no place in the lap.
-            return None, Probe.UNJUDGED, breaker.generation
-        admission, transition = breaker.admit(outside_input=message.role == "user")
-        self._publish(transition)
-        if admission is Admission.REFUSED:
-            with conversation.lock:
-                conversation.count(message, self._clock.now())
-                return refuse(conversation), Probe.NONE, breaker.generation
-        generation = breaker.generation if transition is None else transition.generation
-        return None, Probe.JUDGED if admission is Admission.PROBE else Probe.NONE, generation
 
     def _observe_arithmetic(self, message: Message) -> Decision:
         """What still works when everything clever has failed: count, and compare with the caps."""
@@ -400,5 +370,4 @@ class Guard:
 
 # Members of an enumeration are slow to reach, and these are met on every message.
 _CLOSED, _NO_PROBE = State.CLOSED, Probe.NONE
-_UNJUDGED = ("tool_call", "system")
 _PASSING = (State.CLOSED, State.METRICS_ONLY, State.DISABLED)

@@ -16,7 +16,7 @@ from agentbreaker.text import prose_share
 __all__ = ["Machines", "code_lines", "is_machine_text"]
 
 #: Symbols that prose uses rarely; one character in so many must be one of them.
-_SYMBOLS = b"_/\\=<>{}[]|$;#&*+~^@`():\""
+_SYMBOLS = b'_/\\=<>{}[]|$;#&*+~^@`():"'
 _ONE_IN = 25
 #: Machine text has less than this share of grammar among its words.
 _MOST_PROSE = 0.2

@@ -147,54 +147,67 @@ class MessageStorm:
     """message-storm (AB501)
 
     What it sees:
-        Each message begets more than one, generation after generation.  Where messages say what they answer
-        (``parent_id``), the sizes of successive generations are compared: their ratio is the reproduction number, the
-        maximum-likelihood estimate for a branching process.  A generation that grew counts as many messages' worth as
-        it has doubled, at most one for every eight messages that got several answers, so that one message to fifty
-        workers is next to nothing.  Where none says so, the rate is taken instead: blocks of 8, 16, 32 messages that
-        take no longer than the one before, by the clock or the timestamps.  With neither, it is silent.
+        Each message begets more than one, generation after generation. Where
+        messages say what they answer (``parent_id``), the sizes of successive
+        generations are compared: their ratio is the reproduction number, the
+        maximum-likelihood estimate for a branching process. A generation that
+        grew counts as many messages' worth as it has doubled, at most one for
+        every eight messages that got several answers, so that one message to
+        fifty workers is next to nothing. Where none says so, the rate is taken
+        instead: blocks of 8, 16, 32 messages that take no longer than the one
+        before, by the clock or the timestamps. With neither, it is silent.
 
     Why it matters:
-        In a group chat in which everybody answers everybody, five agents write a thousand messages in five rounds, and
-        every one of them is a paid model call.
+        In a group chat in which everybody answers everybody, five agents write a
+        thousand messages in five rounds, and every one is a paid model call.
 
     Example:
+        Every message gets two answers, and each of them has something to say.
+
         >>> from agentbreaker import Guard, Message, Policy
         >>> guard = Guard(Policy(storm={"messages": 100}))
-        >>> waiting = ["m0"]
-        >>> for number in range(1, 200):
-        ...     if number % 2:  # every message gets two answers
-        ...         answered = waiting.pop(0)
-        ...     waiting.append(f"m{number}")
-        ...     idea = f"Idea {number * 7919}: weigh crate {number * 613} on scale {number * 97}."
-        ...     member = f"agent-{number % 4}"
-        ...     message = Message("c", member, content=idea, message_id=f"m{number}", parent_id=answered)
-        ...     decision = guard.observe(message)
+        >>> for n in range(2, 200):
+        ...     said = f"Idea {n * 7919}: weigh crate {n * 613} on scale {n * 97}."
+        ...     answer = Message("c", f"agent-{n % 4}", content=said,
+        ...                      message_id=f"m{n}", parent_id=f"m{n // 2}")
+        ...     decision = guard.observe(answer)
         ...     if not decision.allowed:
         ...         break
-        >>> decision.code, number
-        ('AB501', 101)
+        >>> decision.code, decision.action.value
+        ('AB501', 'halt')
 
     What resets it:
-        Generations that no longer grow drain it, those that shrink by as many doublings; a turn of the user.
+        Generations that no longer grow drain it, those that shrink by as many
+        doublings; a turn of the user.
 
     Known false positives:
-        Delegation over four and more levels to hundreds of agents, before the answers come back: it is warned and
-        steered.  To halt it takes ``storm.messages``, or talk that brings nothing new.
+        Delegation over four and more levels to hundreds of agents, before the
+        answers come back: it is warned and steered. To halt it takes
+        ``storm.messages``, or talk that brings nothing new.
 
     Known evasions:
-        Answers without ``parent_id`` at a rate that is high from the beginning (see AB601).  A storm in no order:
-        agents of very unequal speed, or answers to messages more than 256 messages old, spread it over so many
-        generations that none grows; one that follows each branch to its end grows no wider (AB103 and AB601 see that).
+        Answers without ``parent_id`` at a rate that is high from the beginning
+        (see AB601). A storm in no order: agents of very unequal speed, or answers
+        to messages more than 256 messages old, spread it over so many generations
+        that none grows; one that follows each branch to its end grows no wider
+        (AB103 and AB601 see that).
 
     Options:
-        ``storm.reproduction`` (messages that each one begets from which a generation counts as grown; default 1.25),
-        ``storm.messages`` (messages of a storm that are halted however much they say; default 256, ``"off"``: never),
-        ``ladder.*`` (limits).
+        ``storm.reproduction`` (messages; default 1.25): how many each one begets
+            from which a generation counts as grown.
+        ``storm.messages`` (messages; default 256): a storm of so many is halted
+            however much they say; ``"off"``: never.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
 
     Reference:
-        T. E. Harris, Branching Processes, Annals of Mathematical Statistics 19, 1948, and The Theory of Branching
-        Processes, 1963; E. S. Page, Continuous Inspection Schemes, Biometrika 41, 1954.
+        T. E. Harris, Branching processes, Annals of Mathematical Statistics 19
+            (1948), 474-494: the reproduction number and its estimate.
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
     """
 
     code: ClassVar[str] = "AB501"

@@ -94,45 +94,63 @@ class RecursiveCall:
     """recursive-call (AB103)
 
     What it sees:
-        A nested chain of open calls that meets itself: A waits for B, and B, or somebody whom B waits for, calls A.
-        A call is a ``tool_call`` from the caller to its recipient (or to the tool's name, where no recipient is
-        given), open until its ``tool_result`` comes back.  A chain is formed by the callee of an open call that makes
-        a call itself, so ordinary tools, which call nobody, never form one.  It is seen at the moment of the call.
+        A nested chain of open calls that meets itself: A waits for B, and B, or
+        somebody whom B waits for, calls A. A call is a ``tool_call`` from the
+        caller to its recipient (or to the tool's name, where no recipient is
+        given), open until its ``tool_result`` comes back. A chain is formed by
+        the callee of an open call that makes a call itself, so ordinary tools,
+        which call nobody, never form one. It is seen at the moment of the call.
 
     Why it matters:
-        Nobody in the chain can answer before the innermost call does, so it hangs, or goes on until the stack, the
-        context window or the money ends.  An agent that is given itself as a tool does this with the same task.
+        Nobody in the chain can answer before the innermost call does, so it
+        hangs, or goes on until the stack, the context window or the money ends.
+        An agent that is given itself as a tool does this with the same task.
 
     Example:
+        Each waits for the other, with the same task.
+
         >>> from agentbreaker import Guard, Message, Tool
         >>> guard = Guard()
-        >>> for caller, callee in [("ann", "bob"), ("bob", "ann"), ("ann", "bob"), ("bob", "ann")]:
-        ...     task = Tool(callee, arguments={"task": "Find out why the totals differ."})
-        ...     decision = guard.observe(Message("c", caller, callee, "tool_call", tool=task))
-        >>> decision.code, decision.allowed
-        ('AB103', False)
+        >>> for caller, callee in ["ab", "ba", "ab", "ba"]:
+        ...     task = Tool(callee, arguments={"task": "Find out why it differs."})
+        ...     call = Message("c", caller, callee, "tool_call", tool=task)
+        ...     decision = guard.observe(call)
+        >>> decision.code, decision.action.value
+        ('AB103', 'halt')
 
     What resets it:
-        Results: what has returned is no longer part of a chain.  A call is given up when its caller talks again while
-        it should be waiting, when the callee answers it with an ordinary message, and when a person speaks.
+        Results: what has returned is no longer part of a chain. A call is given
+        up when its caller talks again while it should be waiting, when the callee
+        answers it with an ordinary message, and when a person speaks.
 
     Known false positives:
-        A recording that leaves out the results of calls between agents: send such messages as ``message`` or
-        ``handoff``.  Many calls of an agent to its own name at the same time: give each a ``parent_id``, as the
-        ``message_id`` of the call that it serves tells nested calls from simultaneous ones for certain.
+        A recording that leaves out the results of calls between agents: send such
+        messages as ``message`` or ``handoff``. Many calls of an agent to its own
+        name at the same time: give each a ``parent_id``, as the ``message_id`` of
+        the call that it serves tells nested calls from simultaneous ones for
+        certain.
 
     Known evasions:
-        A call that is handed over to another agent, which makes the next one; another name on each level (the limit
-        on depth sees that).
+        A call that is handed over to another agent, which makes the next one;
+        another name on each level (the limit on depth sees that).
 
     Options:
-        ``calls.reentry`` (messages' worth of evidence of a re-entry that brings nothing new; default 1.6; one that
-        brings something new, or a smaller piece, counts a third), ``calls.max_depth`` (calls that may be open one
-        inside the other; default 8; each one beyond counts as a re-entry), ``ladder.*`` (limits).
+        ``calls.reentry`` (messages' worth; default 1.6): evidence of a re-entry
+            that brings nothing new; one that brings something new, or a smaller
+            piece, counts a third.
+        ``calls.max_depth`` (calls; default 8): how many may be open one inside the
+            other; each one beyond counts as a re-entry.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
 
     Reference:
-        E. G. Coffman, M. J. Elphick, A. Shoshani, System Deadlocks, ACM Computing Surveys 3(2), 1971: circular wait.
-        A. M. Turing, Checking a Large Routine, 1949: a recursion ends if something gets smaller each time.
+        E. G. Coffman, M. J. Elphick and A. Shoshani, System deadlocks, ACM
+            Computing Surveys 3 (1971), 67-78: circular wait.
+        A. M. Turing, Checking a large routine, 1949: a recursion ends if something
+            gets smaller each time.
     """
 
     code: ClassVar[str] = "AB103"

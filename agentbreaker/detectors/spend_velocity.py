@@ -31,50 +31,70 @@ class SpendVelocity:
     """spend-velocity (AB502)
 
     What it sees:
-        The conversation spends several times as much per minute as it used to, minute after minute.  Money where the
-        first message that cost anything says its price, else tokens, against the conversation's own past.  Every
-        message sends the history again, so the n-th minute may cost n times as much as the first: the spending of a
-        window of a minute, by its number, is held against the usual one (a geometric mean that follows it slowly).
-        Half of the tolerated rise on the logarithmic scale is the reference value of a one-sided CUSUM, and no window
-        counts more than one message's worth.  Minutes without any spending are left out.
+        The conversation spends several times as much per minute as it used to,
+        minute after minute. Money where the first message that cost anything says
+        its price, else tokens, against the conversation's own past. Every message
+        sends the history again, so the n-th minute may cost n times as much as
+        the first: the spending of a window of a minute, by its number, is held
+        against the usual one (a geometric mean that follows it slowly). Half of
+        the tolerated rise on the logarithmic scale is the reference value of a
+        one-sided CUSUM, and no window counts more than one message's worth.
+        Minutes without any spending are left out.
 
     Why it matters:
-        A context that doubles with every turn, or a crowd of agents that was woken, costs more in ten minutes than
-        the whole day before, whatever it talks about.
+        A context that doubles with every turn, or a crowd of agents that was
+        woken, costs more in ten minutes than the whole day before, whatever it
+        talks about.
 
     Example:
+        After six cheap minutes, each costs twenty times as much.
+
         >>> from agentbreaker import Guard, Message, Usage, VirtualClock
         >>> clock = VirtualClock()
         >>> guard = Guard(clock=clock)
         >>> for minute in range(12):
-        ...     tokens = 2_000 if minute < 6 else 40_000
-        ...     report = f"Measured gate {minute * 37 + 11}: {minute * 53 + 7} of {minute * 91 + 5} crates were sealed."
-        ...     decision = guard.observe(Message("c", "scout", content=report, usage=Usage(tokens)))
+        ...     usage = Usage(2_000 if minute < 6 else 40_000)
+        ...     said = f"Gate {minute * 37 + 11}: {minute * 53 + 7} crates sealed."
+        ...     report = Message("c", "a", content=said, usage=usage)
+        ...     decision = guard.observe(report)
         ...     clock.advance(60.0)
-        >>> decision.code, decision.action.value, decision.allowed
-        ('AB502', 'steer', True)
+        >>> decision.code, decision.action.value
+        ('AB502', 'steer')
 
     What resets it:
-        Minutes near the usual spending, which follows the rise in time; a turn of the user.
+        Minutes near the usual spending, which follows the rise in time; a turn of
+        the user.
 
     Known false positives:
-        A long cheap preparation before the expensive work begins: raise ``spend.factor`` or ``spend.warm_up``.
-        It warns and steers then; to halt it takes ``spend.halt_factor``, or talk that brings nothing new.
+        A long cheap preparation before the expensive work begins: raise
+        ``spend.factor`` or ``spend.warm_up``. It warns and steers then; to halt it
+        takes ``spend.halt_factor``, or talk that brings nothing new.
 
     Known evasions:
-        Growth that is slower than the usual spending follows, and eight times as much within the first quarter of an
-        hour, which the growth of a history may hide (see AB602 and AB603); messages without usage and cost; no
+        Growth that is slower than the usual spending follows, and eight times as
+        much within the first quarter of an hour, which the growth of a history
+        may hide (see AB602 and AB603); messages without usage and cost; no
         timestamps in a recording.
 
     Options:
-        ``spend.factor`` (times the usual spending; default 8), ``spend.window_seconds`` (seconds; default 60),
-        ``spend.warm_up`` (windows with spending before anything is held against it; default 5), ``spend.halt_factor``
-        (times the usual spending that are halted after two windows, whatever comes of it; default 64, ``"off"``:
-        never), ``ladder.*``.
+        ``spend.factor`` (times the usual spending; default 8): the rise that is
+            held against the conversation.
+        ``spend.window_seconds`` (seconds; default 60): length of a window.
+        ``spend.warm_up`` (windows with spending; default 5): before them, nothing
+            is held against it.
+        ``spend.halt_factor`` (times the usual spending; default 64): two windows in
+            a row are halted whatever comes of it; ``"off"``: never.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
 
     Reference:
-        E. S. Page, Continuous Inspection Schemes, Biometrika 41, 1954; S. W. Roberts, Control Chart Tests Based on
-        Geometric Moving Averages, Technometrics 1(3), 1959.
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
+        S. W. Roberts, Control chart tests based on geometric moving averages,
+            Technometrics 1 (1959), 239-250: a mean that follows slowly.
     """
 
     code: ClassVar[str] = "AB502"
