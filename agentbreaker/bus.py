@@ -1,18 +1,20 @@
 """A small message bus with the breaker built in, for agents that run on no framework.
 
 Agents are plain functions (or coroutines) that take a message and return the next one.  Every message passes the
-guard before it is delivered; what the guard halts is not delivered.
+guard before it is delivered; what the guard halts is not delivered, and where it steers, the next agent is told so
+below the message that it gets.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from agentbreaker.guard import Guard
 from agentbreaker.message import Message
-from agentbreaker.verdict import ALLOW, Decision
+from agentbreaker.verdict import ALLOW, STEER_TEXT, Action, Decision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable
@@ -94,6 +96,8 @@ class Bus:
             if max_messages is not None:
                 max_messages -= 1
             if agent is not None:
+                if decision.action is Action.STEER:
+                    message = self._steered(message)
                 queue.extend(_listed((yield message, agent)))
         return decision
 
@@ -105,6 +109,11 @@ class Bus:
         if not decision.allowed or message.recipient is None:
             return decision, None
         return decision, self._agents.get(message.recipient)
+
+    def _steered(self, message: Message) -> Message:
+        """Tell the next agent, below the message that it gets, that the conversation brings nothing new."""
+        self.guard.observe(Message(message.conversation_id, "agentbreaker", message.recipient, "system", STEER_TEXT))
+        return replace(message, content=f"{message.content}\n\n{STEER_TEXT}")
 
 
 def _advance(delivery: _Delivery, reply: Reply) -> tuple[Message, Agent] | Decision:

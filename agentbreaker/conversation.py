@@ -66,6 +66,7 @@ class Conversation:
         "started",
         "steered",
         "tokens",
+        "told",
     )
 
     def __init__(
@@ -91,6 +92,8 @@ class Conversation:
         # Highest rung announced in the current run of evidence, and whether the agents were steered in it.
         self.rank = 0
         self.steered = False
+        # Whether the agents have read so, and nothing new has come since.
+        self.told = False
         self.refused = 0
         self.last_decision: Decision | None = None
         self.incident: Incident | None = None
@@ -201,6 +204,7 @@ class Conversation:
         for detector in self.detectors:
             detector.reset()
         self.calm_down()
+        self.told = False
         self.refused = 0
         self.incident = None
 

@@ -37,7 +37,7 @@ from agentbreaker.reservation import Reservation
 from agentbreaker.scoring import fuse
 from agentbreaker.telemetry import Telemetry
 from agentbreaker.text import analyse
-from agentbreaker.verdict import ALLOW, Action, Decision, State, Transition
+from agentbreaker.verdict import ALLOW, STEER_TEXT, Action, Decision, State, Transition
 
 if TYPE_CHECKING:
     import os
@@ -172,6 +172,12 @@ class Guard:
                         signals = [signal]
                     else:
                         signals.append(signal)
+            if message.kind == "system" and message.content == STEER_TEXT:
+                conversation.told = True
+            elif conversation.told and seen.progress:
+                # The agents were told and comply: old evidence is not held against them.
+                conversation.clear_evidence()
+                signals = None
             if failures and (cap := cap_of(conversation, self.policy, now)) is not None:
                 signals = [*(signals or ()), cap]  # it may be the cap's own detector that failed
             conversation.keep(message, seen.info)

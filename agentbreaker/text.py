@@ -90,8 +90,8 @@ _TRANSIENT = re.compile(
 )
 #: What a result consists of that only says that the call has run.
 _FORMALITIES = re.compile(
-    r"<[^<>]{0,80}>|\b(?:exit|return)[ _]?code\W{0,8}0\b|\b(?:output|stdout|stderr|code|execution|command|process|status|"
-    r"result|ok|okay|done|success(?:ful|fully)?|succeeded|completed?|finished|executed|null|none)\b|成功|完成|执行|已|结果|输出",
+    r"<[^<>]{0,80}>|\b(?:exit|return)[ _]?code\W{0,8}0\b|\b(?:output|stdout|stderr|code|execution|command|process|"
+    r"status|result|ok|okay|done|success(?:ful|fully)?|succeeded|completed?|finished|executed|null|none)\b|成功|完成|执行|已|结果|输出",
     re.IGNORECASE,
 )
 _FAILURE_WINDOW = 400

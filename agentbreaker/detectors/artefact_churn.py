@@ -37,7 +37,7 @@ class ArtefactChurn:
 
         >>> from agentbreaker import Guard, Message
         >>> cities = "Lisbon Oslo Quito Hanoi Accra Tunis Sofia Lagos".split()
-        >>> report = "\\n".join(f"{city}: the depot there is on schedule, its stock "
+        >>> report = " ".join(f"{city}: the depot there is on schedule, its stock "
         ...                    f"is complete and was counted twice." for city in cities)
         >>> guard = Guard()
         >>> for turn in range(12):
@@ -96,9 +96,7 @@ class ArtefactChurn:
         evidence.add(self._weight * resent * (_CALL_SHARE if seen.kind is Kind.CALL else 1.0), seen)
         if evidence.value < self._floor:
             return None
-        return evidence.signal(
-            self.code, seen, self._limit, "versions with little change", laps=evidence.messages
-        )
+        return evidence.signal(self.code, seen, self._limit, "versions with little change", laps=evidence.messages)
 
     def _drain(self, seen: Observation) -> None:
         evidence = self._evidence
