@@ -9,10 +9,12 @@ from __future__ import annotations
 from array import array
 from zlib import crc32
 
-__all__ = ["SMALLEST_ARTEFACT", "Artefacts"]
+__all__ = ["SAME_ARTEFACT", "SMALLEST_ARTEFACT", "Artefacts"]
 
 #: Characters from which a message counts as an artefact.
 SMALLEST_ARTEFACT = 600
+#: Share of an artefact that must be known for it to be another version of the same one.
+SAME_ARTEFACT = 0.7
 #: Pieces of an artefact that are compared at most, and their shortest length in bytes, digits and blanks left out.
 _MOST_PIECES = 256
 _SHORTEST = 8

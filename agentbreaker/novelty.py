@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentbreaker.artefacts import SMALLEST_ARTEFACT, Artefacts
+from agentbreaker.artefacts import SAME_ARTEFACT, SMALLEST_ARTEFACT, Artefacts
 from agentbreaker.headers import Headers
 from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WEIGHT_UNIT, lexicon
 from agentbreaker.machine import Machines, code_lines, is_machine_text
@@ -52,6 +52,8 @@ _MAX_NUMBERS = 20.0
 _COUNTER_SHARE = 0.25
 #: Information of a new line of code.
 _LINE = 2.0
+#: What the emptiness of a large artefact counts as talk when its sender has sent it before.
+_RESENT_SHARE = 0.5
 
 
 # Members of an enumeration are slow to reach, and these are met on every message.
@@ -206,7 +208,9 @@ class NoveltyMeter:
                     allowance *= talk / _SHORT_TALK - 1.0
                 emptiness = (emptiness - allowance) / (1.0 - allowance)
             if emptiness > 0.0:
-                seen.emptiness = emptiness
+                # A large artefact that is sent again is judged by how much of it changed (AB304): as talk it counts half.
+                resent = seen.resent
+                seen.emptiness = emptiness if resent is None or resent < SAME_ARTEFACT else emptiness * _RESENT_SHARE
                 seen.acknowledging = _acknowledging(text.codes)
             else:
                 lowest = self._lowest

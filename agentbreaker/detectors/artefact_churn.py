@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from agentbreaker.artefacts import SAME_ARTEFACT
 from agentbreaker.detectors.base import ROUND_DRAIN, Evidence, report_floor
 from agentbreaker.novelty import Kind
 from agentbreaker.verdict import MAX_EVIDENCE
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ArtefactChurn"]
 
-#: Share of an artefact that must be known for it to be the same one, and below which it is another.
-_SAME, _OTHER = 0.7, 0.4
+#: Share of an artefact that is known, below which it is another one.
+_OTHER = 0.4
 #: A tool call with the artefact in it is often a try, whose result tells more: it counts this share.
 _CALL_SHARE = 0.5
 
@@ -36,9 +37,9 @@ class ArtefactChurn:
         A writer sends the same report with one word changed, a dozen times.
 
         >>> from agentbreaker import Guard, Message
-        >>> cities = "Lisbon Oslo Quito Hanoi Accra Tunis Sofia Lagos".split()
-        >>> report = " ".join(f"{city}: the depot there is on schedule, its stock "
-        ...                    f"is complete and was counted twice." for city in cities)
+        >>> towns = "Lisbon Oslo Quito Hanoi Accra Tunis Sofia Lagos".split()
+        >>> report = " ".join(f"{town}: the depot there is on schedule, its stock "
+        ...                    f"is complete and was counted twice." for town in towns)
         >>> guard = Guard()
         >>> for turn in range(12):
         ...     version = report.replace("schedule", f"schedule {turn}", 1)
@@ -89,7 +90,7 @@ class ArtefactChurn:
         """Add up artefacts that are sent again; drain on another one, and on news about it."""
         evidence = self._evidence
         resent = seen.resent
-        if resent is None or resent < _SAME:
+        if resent is None or resent < SAME_ARTEFACT:
             if evidence.value > 0.0:
                 self._drain(seen)
             return None
