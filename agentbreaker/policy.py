@@ -26,6 +26,7 @@ _HELP = {
     "novelty": "What a message is expected to bring, in units of information (a rare word or a number is 3 to 4).",
     "detectors": "Which detectors run (agentbreaker explain CODE), and what their evidence weighs.",
     "conversations": "How many conversations are watched at once, and what is kept of them.",
+    "semantic": "The second stage (AB303), in force where the guard has an embedder.",
 }
 
 
