@@ -169,23 +169,35 @@ class SecondStage:
                 failures.append(("detector_quarantined" if dropped else "detector_error", conversation.trouble))
                 conversation.trouble = None
             outcome = self._take(conversation, decision, generation, failures)
-            if outcome is None and conversation.job is None and conversation.semantic in conversation.detectors:
-                scripts = None if self.meaning is None else self.meaning.scripts
-                question = conversation.semantic.question(scripts)
-                if question is not None and not self._resting():
-                    job = conversation.job = _Job(question)
-        if outcome is None and job is not None:
-            if not self._submit(job):
+            if breaker.generation == generation and conversation.job is None:
+                job = conversation.job = self._question(conversation)
+        if outcome is not None:
+            decision = self._tell(conversation, *outcome, failures)
+        else:
+            for condition, error in failures:
+                self._telemetry.emit_failure(condition, error)
+        if job is None:
+            return decision
+        queued = False
+        try:
+            queued = self._submit(job)
+        finally:
+            if not queued:
                 with conversation.lock:
                     conversation.job = None
-            elif self._wait(job):
-                with conversation.lock:
-                    outcome = self._take(conversation, decision, generation, failures)
-        if outcome is not None:
-            return self._tell(conversation, *outcome, failures)
-        for condition, error in failures:
-            self._telemetry.emit_failure(condition, error)
-        return decision
+        if not queued or not self._wait(job):
+            return decision
+        failures = []
+        with conversation.lock:
+            outcome = self._take(conversation, decision, generation, failures)
+        return decision if outcome is None else self._tell(conversation, *outcome, failures)
+
+    def _question(self, conversation: WatchedConversation) -> _Job | None:
+        """What is to be asked now, if anything; a detector that kept failing has been dropped."""
+        if conversation.semantic not in conversation.detectors:
+            return None
+        question = conversation.semantic.question(None if self.meaning is None else self.meaning.scripts)
+        return None if question is None or self._resting() else _Job(question)
 
     def _take(
         self, conversation: WatchedConversation, decision: Decision, generation: int, failures: Failures

@@ -95,6 +95,8 @@ class OpenAICompatibleEmbedder:
             response = connection.getresponse()
             body = response.read(_MOST_BYTES + 1)
         except http.client.HTTPException as error:
+            if isinstance(error, OSError):  # the server hung up
+                raise
             raise EmbeddingError(f"the embedding server does not speak HTTP ({type(error).__name__})") from None
         finally:
             connection.close()
