@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 from agentbreaker.clock import Clock, MonotonicClock, VirtualClock
+from agentbreaker.embedding import Embedder
 from agentbreaker.errors import (
     AgentBreakerError,
     ConfigError,
@@ -38,6 +39,7 @@ __all__ = [
     "ConversationHalted",
     "ConversationHaltedError",
     "Decision",
+    "Embedder",
     "Guard",
     "Incident",
     "Message",

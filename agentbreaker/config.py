@@ -22,6 +22,7 @@ __all__ = [
     "Ladder",
     "NoveltySettings",
     "PolicySettings",
+    "SemanticSettings",
     "SpendSettings",
     "StormSettings",
     "load_settings",
@@ -190,6 +191,28 @@ class ConversationSettings(_Section):
     window: int = Field(256, ge=8, le=65_536)
 
 
+class SemanticSettings(_Section):
+    """The second stage (AB303), which runs only where the guard has an embedder.
+
+    It looks at the latest `window` messages of talk, `characters` of each, once a conversation has gone for
+    `min_messages` of talk without news from tools or people.  The caller waits at most `timeout_seconds` for an answer
+    (0: never; the answer counts from the next message on).  A message is worth nothing new if it is as close to an
+    earlier one as `restated` (cosine, with what all sentences share taken out), or if it means the same as talk that
+    brings nothing: `margin` moves that border towards suspicion, on a scale on which -1 is news and 1 is nothing new.
+    An embedder that fails three times in a row is left alone for `retry_seconds`, then twice as long, and so on.
+    `cache_size` vectors are remembered.
+    """
+
+    window: int = Field(8, ge=2, le=32)
+    characters: int = Field(1000, ge=50, le=8192)
+    min_messages: int = Field(4, ge=2, le=1000)
+    timeout_seconds: float = Field(0.25, ge=0, le=60)
+    restated: float = Field(0.65, gt=0, lt=1)
+    margin: float = Field(0.2, ge=-2, le=2)
+    retry_seconds: float = Field(30.0, gt=0, le=86_400)
+    cache_size: int = Field(4096, ge=64, le=1_000_000)
+
+
 class PolicySettings(_Section):
     """All sections of a policy, with the defaults that the project measures and publishes."""
 
@@ -202,6 +225,7 @@ class PolicySettings(_Section):
     storm: StormSettings = StormSettings()
     spend: SpendSettings = SpendSettings()
     conversations: ConversationSettings = ConversationSettings()
+    semantic: SemanticSettings = SemanticSettings()
 
 
 def load_settings(

@@ -28,13 +28,13 @@ from agentbreaker.judgement import (
     count_only,
     decide,
     judge_probe,
-    trip_on_cap,
 )
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.registry import Registry
-from agentbreaker.reservation import Reservation
+from agentbreaker.reservation import Reservation, hold
 from agentbreaker.scoring import fuse
+from agentbreaker.second_stage import SecondStage
 from agentbreaker.telemetry import Telemetry
 from agentbreaker.text import analyse
 from agentbreaker.verdict import ALLOW, STEER_TEXT, Action, Decision, State, Transition
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from agentbreaker.clock import Clock
     from agentbreaker.conversation import Conversation
+    from agentbreaker.embedding import Embedder
     from agentbreaker.graph import CallGraph
     from agentbreaker.incident import Incident
     from agentbreaker.message import Message
@@ -65,6 +66,7 @@ class Guard:
         mode: ``"enforce"``, or ``"metrics_only"`` to start every conversation in shadow mode.
         halt_as: What :meth:`check` raises: ``"base_exception"`` (:class:`ConversationHalted`, survives
             ``except Exception``) or ``"exception"`` (:class:`ConversationHaltedError`).
+        embedder: Reads talk that is worded anew each time (AB303), in a thread of its own; see :class:`Embedder`.
 
     Raises:
         ConfigError: The policy or an argument cannot be used.
@@ -88,12 +90,13 @@ class Guard:
         on_incident: Callable[[Incident], object] | None = None,
         mode: Literal["enforce", "metrics_only"] = "enforce",
         halt_as: Literal["base_exception", "exception"] = "base_exception",
+        embedder: Embedder | None = None,
     ) -> None:
         self.policy = policy if isinstance(policy, Policy) else Policy(policy)
-        if mode not in ("enforce", "metrics_only"):
-            raise ConfigError(f"mode must be 'enforce' or 'metrics_only', not {mode!r}", field="mode")
-        if halt_as not in ("base_exception", "exception"):
-            raise ConfigError(f"halt_as must be 'base_exception' or 'exception', not {halt_as!r}", field="halt_as")
+        choices = {"mode": (mode, "enforce", "metrics_only"), "halt_as": (halt_as, "base_exception", "exception")}
+        for name, (value, *known) in choices.items():
+            if value not in known:
+                raise ConfigError(f"{name} must be {known[0]!r} or {known[1]!r}, not {value!r}", field=name)
         self.telemetry = Telemetry()
         self._clock = clock or MonotonicClock()
         self._observers = tuple(observers)
@@ -106,6 +109,8 @@ class Guard:
         breaker_config = BreakerConfig(**settings.breaker.model_dump())
         self._registry = Registry(settings, self._clock, breaker_config, self._home)
         self._conversations = self._registry.known
+        wiring = (self.policy, self._registry, self._clock, self.telemetry, self._tell)
+        self._second_stage = None if embedder is None else SecondStage(embedder, *wiring)
 
     def observe(self, message: Message) -> Decision:
         """Measure one message at the moment of its delivery and say what to do about it.
@@ -117,10 +122,12 @@ class Guard:
         not beyond a counted cap.
         """
         try:
-            return self._observe(message)
+            decision = self._observe(message)
         except Exception as error:
             self._failed([("observe", error)])
             return self._observe_arithmetic(message)
+        stage = self._second_stage
+        return decision if stage is None else stage.follow(message.conversation_id, decision)
 
     def _observe(self, message: Message) -> Decision:
         conversation_id = message.conversation_id
@@ -291,15 +298,10 @@ class Guard:
                 Decision(Action.HALT, reason="too many conversations: no budget can be held for another one"),
                 conversation_id,
             )
-        with conversation.lock:
-            held_tokens, held_usd = conversation.reserved_tokens + tokens, conversation.reserved_usd + cost_usd
-            signal = cap_of(conversation, self.policy, self._clock.now(), held_tokens, held_usd)
-            if signal is None or conversation.breaker.state in (State.DISABLED, State.METRICS_ONLY):
-                conversation.reserved_tokens, conversation.reserved_usd = held_tokens, held_usd
-                return Reservation(conversation, tokens, cost_usd)
-            failures: Failures = []
-            outcome, verdict = trip_on_cap(conversation, self.policy, signal, failures)
-        raise self._halted(self._tell(conversation, outcome, verdict, failures), conversation_id)
+        held = hold(conversation, self.policy, self._clock, tokens, cost_usd)
+        if isinstance(held, Reservation):
+            return held
+        raise self._halted(self._tell(conversation, *held), conversation_id)
 
     def force_open(self, conversation_id: str, reason: str, *, by: str | None = None) -> None:
         """Open the breaker until a person resets it.

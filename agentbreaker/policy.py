@@ -29,6 +29,7 @@ _HELP = {
     "storm": 'How many messages each must beget for a storm, and how many are halted whatever they say ("off": never).',
     "spend": "How many times its usual spending a conversation may spend, in windows of so many seconds.",
     "conversations": "How many conversations are watched at once, and what is kept of them.",
+    "semantic": "The second stage (AB303), in force where the guard has an embedder.",
 }
 
 

@@ -34,15 +34,17 @@ class Registry:
         known: The conversations; read it without a lock if a miss leads to :meth:`open` or :meth:`find`, change it
             only through the methods.
         initial: State in which new conversations start.
+        make: What a conversation is an instance of.
     """
 
-    __slots__ = ("_clock", "_config", "_lock", "_overflow", "_settings", "initial", "known")
+    __slots__ = ("_clock", "_config", "_lock", "_overflow", "_settings", "initial", "known", "make")
 
     def __init__(self, settings: PolicySettings, clock: Clock, config: BreakerConfig, initial: State) -> None:
         self._settings = settings
         self._clock = clock
         self._config = config
         self.initial = initial
+        self.make: type[Conversation] = Conversation
         self.known: dict[str, Conversation] = {}
         self._overflow: dict[int, list[float]] = {}
         # Held for a few operations only, never together with a callback.
@@ -64,7 +66,7 @@ class Registry:
                 limit = self._settings.conversations.max_conversations
                 if len(self.known) >= limit and not self._evict():
                     return None
-                conversation = Conversation(conversation_id, self._settings, self._clock, self._config, self.initial)
+                conversation = self.make(conversation_id, self._settings, self._clock, self._config, self.initial)
                 self.known[conversation_id] = conversation
             return conversation
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Self
 
+from agentbreaker.judgement import cap_of, trip_on_cap
+from agentbreaker.verdict import State
+
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from agentbreaker.clock import Clock
     from agentbreaker.conversation import Conversation
+    from agentbreaker.judgement import Failures, Outcome
+    from agentbreaker.policy import Policy
+    from agentbreaker.verdict import Verdict
 
-__all__ = ["Reservation"]
+__all__ = ["Reservation", "hold"]
 
 
 class Reservation(AbstractContextManager["Reservation"]):
@@ -56,3 +63,17 @@ class Reservation(AbstractContextManager["Reservation"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.settle()
+
+
+def hold(
+    conversation: Conversation, policy: Policy, clock: Clock, tokens: int, cost_usd: float
+) -> Reservation | tuple[Outcome, Verdict, Failures]:
+    """Hold an amount, or trip the breaker if a cap could be exceeded; then what came of it is returned."""
+    failures: Failures = []
+    with conversation.lock:
+        held_tokens, held_usd = conversation.reserved_tokens + tokens, conversation.reserved_usd + cost_usd
+        signal = cap_of(conversation, policy, clock.now(), held_tokens, held_usd)
+        if signal is None or conversation.breaker.state in (State.DISABLED, State.METRICS_ONLY):
+            conversation.reserved_tokens, conversation.reserved_usd = held_tokens, held_usd
+            return Reservation(conversation, tokens, cost_usd)
+        return *trip_on_cap(conversation, policy, signal, failures), failures

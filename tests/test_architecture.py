@@ -20,7 +20,19 @@ MAX_LINES = 400
 #: module or for the package with all that is in it; a trailing star stands for every name that begins like this.
 LAYERS: dict[str, tuple[str, ...]] = {
     "words": ("message", "verdict", "clock", "errors", "config", "printable", "frequency*"),
-    "measurement": ("detectors", "graph", "text", "novelty", "observation", "lexicon", "headers", "machine", "rounds"),
+    "measurement": (
+        "detectors",
+        "graph",
+        "text",
+        "novelty",
+        "observation",
+        "lexicon",
+        "headers",
+        "machine",
+        "rounds",
+        "artefacts",
+        "embedding",
+    ),
     "decisions": ("policy", "scoring", "breaker", "failure", "telemetry", "stores"),
     "wiring": (
         "guard",
@@ -32,8 +44,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "incident",
         "bus",
         "admission",
+        "second_stage",
     ),
-    "edges": ("integrations", "transcripts", "replay", "bench", "report", "demo", "serve"),
+    "edges": ("integrations", "transcripts", "replay", "bench", "report", "demo", "serve", "embedders"),
     "entry": ("cli", "pytest_plugin", "__main__"),
 }
 #: These may import anything; only the entry layer may import them.

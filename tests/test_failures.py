@@ -19,6 +19,7 @@ from agentbreaker.detectors import DETECTORS
 from agentbreaker.novelty import NoveltyMeter
 from agentbreaker.telemetry import LOGGER_NAME, Telemetry
 from agentbreaker.text import analyse
+from tests.fake_embedder import FakeEmbedder
 
 FAILURES = [ValueError, RecursionError, MemoryError]
 #: Every hop that a message goes through, by where the guard looks it up.
@@ -55,6 +56,11 @@ def raising(error: type[Exception], every: int = 1, original: Callable[..., Any]
     return stand_in
 
 
+def embedder_for(what: str) -> FakeEmbedder | None:
+    """AB303 only runs where there is an embedder."""
+    return FakeEmbedder() if "AB303" in what else None
+
+
 def say(guard: Guard, turn: int, content: str = "Great, thank you!", **facts: Any) -> Any:
     """One message between two agents, with an id."""
     a, b = ("ann", "bob") if turn % 2 == 0 else ("bob", "ann")
@@ -68,7 +74,8 @@ def test_the_message_cap_holds_whatever_fails(
 ) -> None:
     """A hop that always fails: nothing reaches the agents, and after ten messages the cap says halt."""
     owner, name = HOPS[hop]
-    guard = Guard(Policy(budgets={"max_messages": 10}, detectors={"disable": ("AB101", "AB201", "AB301", "AB401")}))
+    policy = Policy(budgets={"max_messages": 10}, detectors={"disable": ("AB101", "AB201", "AB301", "AB401")})
+    guard = Guard(policy, embedder=embedder_for(hop))
     monkeypatch.setattr(owner, name, raising(error))
     actions = [say(guard, turn).action for turn in range(30)]
     assert actions[:10] == [Action.ALLOW] * 10
@@ -83,7 +90,8 @@ def test_a_failing_hop_never_raises_and_is_counted(
     """A loop of thanks with a hop that fails: `observe` returns a decision, the failure is on record."""
     owner, name = HOPS[hop]
     monkeypatch.setattr(owner, name, raising(error))
-    guard = Guard(Policy(budgets={"max_messages": 40, "max_tokens": 10**6, "max_cost_usd": 1e6, "max_seconds": 1e6}))
+    policy = Policy(budgets={"max_messages": 40, "max_tokens": 10**6, "max_cost_usd": 1e6, "max_seconds": 1e6})
+    guard = Guard(policy, embedder=embedder_for(hop))
     for turn in range(60):
         assert isinstance(say(guard, turn, usage=Usage(5, 5), cost_usd=0.001).action, Action)
     if hop not in ("telemetry failure", "telemetry decision"):
@@ -96,7 +104,7 @@ def test_a_hop_that_fails_now_and_then_miscounts_nothing(hop: str, every: int, m
     """Failing on some messages only, a hop makes the cap trip neither later nor earlier than at the eleventh."""
     owner, name = HOPS[hop]
     monkeypatch.setattr(owner, name, raising(ValueError, every, getattr(owner, name)))
-    guard = Guard(Policy(budgets={"max_messages": 10}))
+    guard = Guard(Policy(budgets={"max_messages": 10}), embedder=embedder_for(hop))
     for turn in range(11):
         decision = guard.observe(Message("c", "ab"[turn % 2], content=NEWS.format(turn * 7 + 3)))
         assert decision.allowed is (turn < 10), turn
@@ -129,7 +137,7 @@ def test_a_detector_that_keeps_failing_is_quarantined(code: str, monkeypatch: py
         raise ZeroDivisionError
 
     monkeypatch.setattr(DETECTORS[code], "observe", observe)
-    guard = Guard()
+    guard = Guard(embedder=embedder_for(code))
     for turn in range(20):
         say(guard, turn)
     assert guard.state("c") is State.OPEN

@@ -23,8 +23,10 @@ HEAVY = (
     "networkx",
     "numpy",
     "rich",
+    "sentence_transformers",
     "starlette",
     "structlog",
+    "torch",
     "typer",
 )
 

@@ -13,6 +13,7 @@ from agentbreaker.detectors.message_budget import MessageBudget
 from agentbreaker.detectors.message_storm import MessageStorm
 from agentbreaker.detectors.near_repeat import NearRepeat
 from agentbreaker.detectors.recursive_call import RecursiveCall
+from agentbreaker.detectors.semantic_repeat import SemanticRepeat
 from agentbreaker.detectors.spend_velocity import SpendVelocity
 from agentbreaker.detectors.stagnation import Stagnation
 from agentbreaker.detectors.tight_cycle import TightCycle
@@ -38,6 +39,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "AB101": TightCycle,
     "AB102": LongCycle,
     "AB401": Stagnation,
+    "AB303": SemanticRepeat,
     "AB501": MessageStorm,
     "AB502": SpendVelocity,
 }
@@ -48,12 +50,19 @@ PRECEDENCE = {code: position for position, code in enumerate(DETECTORS)}
 _BUDGETS = {"AB601": "max_messages", "AB602": "max_tokens", "AB603": "max_cost_usd", "AB604": "max_seconds"}
 
 
-def build_detectors(settings: PolicySettings) -> tuple[Detector, ...]:
-    """Make the detectors of one conversation: all that are not disabled, and the caps that are set."""
+def build_detectors(settings: PolicySettings, *, embedder: bool = False) -> tuple[Detector, ...]:
+    """Make the detectors of one conversation: all that are not disabled, and the caps that are set.
+
+    Args:
+        settings: The policy.
+        embedder: Whether there is one; AB303 has nothing to say without it.
+    """
     disabled = settings.detectors.disable
     budgets = settings.budgets
     return tuple(
         detector(settings)
         for code, detector in DETECTORS.items()
-        if code not in disabled and (code not in _BUDGETS or getattr(budgets, _BUDGETS[code]) is not None)
+        if code not in disabled
+        and (code not in _BUDGETS or getattr(budgets, _BUDGETS[code]) is not None)
+        and (embedder or code != SemanticRepeat.code)
     )

@@ -17,10 +17,12 @@ from agentbreaker import Action, CallGraph, Guard, Message, Policy, State, Tool,
 from agentbreaker.config import PolicySettings
 from agentbreaker.detectors import DETECTORS, build_detectors
 from agentbreaker.detectors.base import Detector, Resting
+from agentbreaker.detectors.semantic_repeat import Reading, SemanticRepeat
 from agentbreaker.errors import ConfigError
-from agentbreaker.novelty import NoveltyMeter, Observation
+from agentbreaker.novelty import Kind, NoveltyMeter, Observation
 from agentbreaker.text import analyse
 from agentbreaker.verdict import MAX_EVIDENCE, Signal
+from tests.fake_embedder import FakeEmbedder, letters
 
 CODES = sorted(DETECTORS)
 CONTENT = [code for code in CODES if not code.startswith("AB6")]
@@ -55,7 +57,14 @@ class Bench:
         seen.cost_usd += seen.spent_usd
         self.meter.measure(message, analyse(message), seen)
         seen.cycle = self.graph.add(message.sender, message.recipient, tokens=seen.spent_tokens)
-        return self.detector.observe(seen)
+        signal = self.detector.observe(seen)
+        if isinstance(self.detector, SemanticRepeat) and seen.kind is Kind.TALK:
+            # An embedder that answers at once, and to which all talk means nothing new.
+            self.detector.note(seen, message.content)
+            question = self.detector.question(None)
+            if question is not None:
+                signal = self.detector.judge(question, [Reading(1.0, 0.0)] * len(question.judged), seen) or signal
+        return signal
 
     def feed_all(self, messages: Iterable[Message]) -> list[Signal | None]:
         """Let the detector see all messages."""
@@ -114,6 +123,14 @@ def ever_dearer() -> Iterator[Message]:
         yield message
 
 
+def reworded() -> Iterator[Message]:
+    """Two agents that say nothing new in ever new words."""
+    for turn in itertools.count():
+        a, b = ("ann", "bob") if turn % 2 == 0 else ("bob", "ann")
+        words = " ".join(letters(turn * 8 + part) for part in range(8))
+        yield Message("c", a, b, content=f"Splendid, {words}.", usage=Usage(20, 10), cost_usd=0.2)
+
+
 #: The worst case of each detector: what it was made for, without end.
 WORST = {
     "AB101": ring,
@@ -121,6 +138,7 @@ WORST = {
     "AB201": polite,
     "AB301": same_call,
     "AB302": ids_against_not_found,
+    "AB303": reworded,
     "AB401": ring,
     "AB501": everybody_answers,
     "AB502": ever_dearer,
@@ -140,7 +158,7 @@ def only(code: str) -> Policy:
     caps = dict(zip(("AB601", "AB602", "AB603", "AB604"), CAPS.items(), strict=True))
     budgets = dict([caps[code]]) if code in caps else {}
     disable = tuple(other for other in CONTENT if other != code)
-    return Policy(detectors={"disable": disable}, budgets=budgets, **QUICK)
+    return Policy(detectors={"disable": disable}, budgets=budgets, semantic={"timeout_seconds": 60.0}, **QUICK)
 
 
 text = st.text(max_size=60) | st.sampled_from(["", "ok", "谢谢,确认收到", "\ud800", "\x00\x1b[2J", "a" * 9000, "12:30"])
@@ -204,7 +222,19 @@ def test_any_stream_scores_between_zero_and_one(code: str, stream: list[Message]
 @given(stream=st.lists(messages, max_size=40))
 def test_the_guard_survives_any_stream(stream: list[Message]) -> None:
     """No message, however malformed its amounts and text, makes the engine fail or lose a message."""
-    guard = Guard(Policy(budgets={"max_messages": 10_000}, conversations={"window": 8}), mode="metrics_only")
+    survive(Guard(Policy(budgets={"max_messages": 10_000}, conversations={"window": 8}), mode="metrics_only"), stream)
+
+
+@settings(max_examples=25, deadline=None)
+@given(stream=st.lists(messages, max_size=40))
+def test_the_second_stage_survives_any_stream(stream: list[Message]) -> None:
+    """Nor does it with an embedder, whose answers are waited for."""
+    policy = Policy(semantic={"timeout_seconds": 60.0, "min_messages": 2})
+    survive(Guard(policy, mode="metrics_only", embedder=FakeEmbedder()), stream)
+
+
+def survive(guard: Guard, stream: list[Message]) -> None:
+    """Observe all messages and find that nothing failed."""
     for message in stream:
         message.message_id = None
         guard.observe(message)
@@ -310,7 +340,7 @@ def test_reset_forgets_the_evidence(code: str) -> None:
 def test_the_worst_case_is_halted(code: str) -> None:
     """With every other detector off, its own worst case still halts, under its own code."""
     clock = VirtualClock()
-    guard = Guard(only(code), clock=clock)
+    guard = Guard(only(code), clock=clock, embedder=FakeEmbedder() if code == "AB303" else None)
     for message in itertools.islice(WORST[code](), 100):
         clock.advance(1.0)
         decision = guard.observe(message)
@@ -353,12 +383,17 @@ def test_a_cap_out_of_reach_is_refused(cap: str, value: float) -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_is_built_unless_disabled(code: str) -> None:
-    """A content detector runs unless it is disabled; a cap runs if it is set, and cannot be disabled."""
-    built = {detector.code for detector in build_detectors(SETTINGS)}
+    """A content detector runs unless it is disabled; a cap runs if it is set, and cannot be disabled.
+
+    AB303 needs an embedder besides.
+    """
+    built = {detector.code for detector in build_detectors(SETTINGS, embedder=True)}
     assert code in built
+    without_embedder = {detector.code for detector in build_detectors(SETTINGS)}
+    assert (code in without_embedder) is (code != "AB303")
     if code in CONTENT:
         without = Policy(detectors={"disable": (code,)})
-        assert code not in {detector.code for detector in build_detectors(without.settings)}
+        assert code not in {detector.code for detector in build_detectors(without.settings, embedder=True)}
     else:
         with pytest.raises(ConfigError, match=code):
             Policy(detectors={"disable": (code,)})
