@@ -208,7 +208,7 @@ class NoveltyMeter:
                     allowance *= talk / _SHORT_TALK - 1.0
                 emptiness = (emptiness - allowance) / (1.0 - allowance)
             if emptiness > 0.0:
-                # A large artefact that is sent again is judged by how much of it changed (AB304): as talk it counts half.
+                # A large artefact that is sent again is judged by what changed in it (AB304): as talk it counts half.
                 resent = seen.resent
                 seen.emptiness = emptiness if resent is None or resent < SAME_ARTEFACT else emptiness * _RESENT_SHARE
                 seen.acknowledging = _acknowledging(text.codes)
