@@ -97,6 +97,7 @@ class Labels:
             self._listed[label.conversation_id] = label
         self._folders: dict[str, dict[str, dict[str, Label]] | None] = {}
         self._met: dict[int, str] = {}
+        self._sources: set[str] = set()
 
     def of(self, source: str, conversation_id: str) -> Label | None:
         """Return the label of a conversation, ``None`` if nobody has labelled it.
@@ -109,6 +110,7 @@ class Labels:
             TranscriptError: The ``scenario.toml`` beside the file cannot be used, or the label has been asked for
                 before: its id stands for two conversations.
         """
+        self._sources.add(source)
         tables = self._tables_beside(source)
         listed = self._listed.get(conversation_id)
         if tables is None:
@@ -131,11 +133,20 @@ class Labels:
         return label
 
     def unmet(self) -> list[Label]:
-        """Return the labels that no conversation has asked for, in their order."""
-        scenarios = (
-            label for tables in self._folders.values() for table in (tables or {}).values() for label in table.values()
-        )
-        return [label for label in (*self._listed.values(), *scenarios) if id(label) not in self._met]
+        """Return the labels that no conversation has asked for, in their order.
+
+        Of a scenario folder only those whose transcript was read, or is not there at all.
+        """
+        unmet = [label for label in self._listed.values() if id(label) not in self._met]
+        for folder, tables in self._folders.items():
+            if tables is None:
+                continue
+            unread = {_stem(name) for name in os.listdir(folder or ".") if ".jsonl" in name}
+            unread -= {_stem(source) for source in self._sources if os.path.dirname(source) == folder}
+            for name, table in tables.items():
+                if name not in unread:
+                    unmet += [label for label in table.values() if id(label) not in self._met]
+        return unmet
 
     def _tables_beside(self, source: str) -> dict[str, dict[str, Label]] | None:
         """Return the labels of the folder that the file is in, ``None`` where there is no ``scenario.toml``."""

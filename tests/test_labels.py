@@ -202,6 +202,11 @@ onset = 5
     }
     assert labels.of(str(folder / "loop.jsonl"), "somebody else") is None
     assert [label.conversation_id for label in labels.unmet()] == ["calm-1"]
+    few = Labels()
+    few.of(str(folder / "loop.jsonl"), "loop")
+    assert few.unmet() == [], "what was not to be read is not missing"
+    (folder / "bare.jsonl").unlink()
+    assert [label.conversation_id for label in few.unmet()] == ["bare"]
 
 
 @pytest.mark.parametrize(
