@@ -1,4 +1,4 @@
-"""The command line: ``agentbreaker demo | replay | explain | policy``.
+"""The command line: ``agentbreaker demo | replay | tune | explain | policy``.
 
 Exit codes: 0 success, 1 findings that ``--fail-on`` asked for, 2 usage or configuration, 3 unreadable input, and 141
 where the reader of the output has gone, as in ``| head``.
@@ -15,30 +15,28 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from agentbreaker import __version__
+from agentbreaker import __version__, cli_tune
+from agentbreaker.cli_files import EXIT_UNREADABLE, progress_bar, read_files, write_file
 from agentbreaker.detectors import DETECTORS
 from agentbreaker.errors import AgentBreakerError, ConfigError, TranscriptError
-from agentbreaker.message import Message
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.replay import ConversationReport, ReplayReport, replay
 from agentbreaker.report.terminal import fold, print_replay, print_unreadable
-from agentbreaker.transcripts import ReadReport, expand_paths, read_transcript
+from agentbreaker.transcripts import ReadReport, expand_paths
 
 __all__ = ["app", "main"]
 
-EXIT_FINDINGS, EXIT_USAGE, EXIT_UNREADABLE = 1, 2, 3
+EXIT_FINDINGS, EXIT_USAGE = 1, 2
 #: What a shell reports of a program that SIGPIPE ended: neither a finding nor a clean result.
 EXIT_READER_GONE = 141
 
@@ -152,11 +150,15 @@ def replay_command(
     read, totals = ReadReport(), ReplayReport()
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
-    progress = _progress(errors) if output_format is not OutputFormat.JSONL or not sys.stdout.isatty() else None
+    progress = (
+        progress_bar(errors, "replaying")
+        if output_format is not OutputFormat.JSONL or not sys.stdout.isatty()
+        else None
+    )
     found = False
     kept: list[ConversationReport] = []
     with progress or nullcontext():
-        messages = _read(files, strict, read, broken, progress)
+        messages = read_files(files, strict, read, broken, progress)
         for conversation in replay(messages, rules, report=totals):
             found = found or _matches(conversation, fail_on)
             if output_format is OutputFormat.JSONL:
@@ -193,52 +195,6 @@ def _matches(conversation: ConversationReport, fail_on: FailOn) -> bool:
     return conversation.halted_at is not None or (fail_on is FailOn.WARN and conversation.warned_at is not None)
 
 
-def _progress(console: Console) -> Progress | None:
-    """A progress bar on a terminal, none in a pipe."""
-    if not console.is_terminal:
-        return None
-    return Progress(
-        TextColumn("replaying"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        # The bar is on standard error: what goes to standard output is none of its business.
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-
-
-def _read(
-    files: list[str], strict: bool, read: ReadReport, broken: list[TranscriptError], progress: Progress | None
-) -> Iterator[tuple[str, Message]]:
-    """Messages of all files; a file that cannot be read at all is noted, and the others are still read."""
-    sizes = {name: os.path.getsize(name) if os.path.isfile(name) else 0 for name in files}
-    task = progress.add_task("replay", total=sum(sizes.values()) or None) if progress is not None else None
-    done = 0
-    for name in files:
-        opened: AbstractContextManager[Any] = (
-            open(name, "rb", buffering=0) if progress is not None and sizes[name] else nullcontext(name)  # noqa: SIM115
-        )
-        before = read.messages
-        try:
-            with opened as source:
-                for number, message in enumerate(read_transcript(source, strict=strict, report=read)):
-                    if progress is not None and task is not None and number % 512 == 0 and source is not name:
-                        progress.update(task, completed=done + source.tell())
-                    yield name, message
-            if read.messages == before:
-                broken.append(TranscriptError("no line of it is a message", path=name))
-        except TranscriptError as error:
-            if strict:
-                raise
-            broken.append(error)
-        except OSError as error:
-            broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
-        done += sizes[name]
-
-
 def _print_json(
     conversations: list[ConversationReport],
     totals: ReplayReport,
@@ -271,6 +227,9 @@ def _print_json(
     }
     json.dump(document, sys.stdout, indent=2, ensure_ascii=True)
     sys.stdout.write("\n")
+
+
+app.command("tune")(cli_tune.tune_command)
 
 
 # ---------------------------------------------------------------------- explain
@@ -312,13 +271,7 @@ def policy_init(
     if str(path) == "-":
         sys.stdout.write(text)
         return
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise ConfigError(f"{path}: exists already; --force overwrites it", source=str(path)) from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}", source=str(path)) from None
+    write_file(path, text, force=force)
     sys.stdout.write(f"wrote {printable(str(path))}\n")
 
 

@@ -12,6 +12,7 @@ from agentbreaker.verdict import Action, score_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Collection
 
     from pydantic import BaseModel
 
@@ -93,10 +94,16 @@ class Policy:
                 return Action.WARN if steered and action is Action.STEER else action
         return Action.ALLOW
 
-    def to_toml(self) -> str:
-        """Return the policy as a commented TOML file that reads back to the same policy."""
+    def to_toml(self, sections: Collection[str] | None = None) -> str:
+        """Return the policy as a commented TOML file that reads back to the same policy.
+
+        Args:
+            sections: Names of the sections to write, ``None``: all.  What is left out reads back as its default.
+        """
         lines = ["# A policy of agentbreaker. Every setting is optional; these are the values in force."]
         for name in PolicySettings.model_fields:
+            if sections is not None and name not in sections:
+                continue
             section: BaseModel = getattr(self.settings, name)
             lines += ["", f"# {_HELP[name]}", f"[{name}]"]
             for key, value in section:

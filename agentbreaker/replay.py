@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -143,6 +143,7 @@ def replay(
     *,
     report: ReplayReport | None = None,
     keep_incidents: int = _KEPT_INCIDENTS,
+    watch: Callable[[int, Message, Decision], object] | None = None,
 ) -> Iterator[ConversationReport]:
     """Drive a guard with recorded messages and yield what became of each conversation.
 
@@ -158,6 +159,8 @@ def replay(
         policy: A policy, the path of a policy file, or ``None`` for the defaults.
         report: Adds up the totals.
         keep_incidents: How many halts keep their evidence.
+        watch: Called with each message that the guard judged: its number in its conversation, the message, and the
+            decision.  What it raises ends the replay.
 
     Raises:
         ConfigError: The policy cannot be used.
@@ -167,6 +170,7 @@ def replay(
         policy if isinstance(policy, Policy) else Policy(policy),
         ReplayReport() if report is None else report,
         keep_incidents,
+        watch,
     )
     return run.over(messages)
 
@@ -278,7 +282,14 @@ class _Tally:
 class _Run:
     """One guard, and the conversations of the source that is being read."""
 
-    def __init__(self, policy: Policy, report: ReplayReport, keep_incidents: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        report: ReplayReport,
+        keep_incidents: int,
+        watch: Callable[[int, Message, Decision], object] | None,
+    ) -> None:
+        self._watch = watch
         self._report = report
         self._incidents_left = keep_incidents
         self._time = _ConversationTime()
@@ -312,7 +323,10 @@ class _Run:
             if message.timestamp is not None:
                 tally.move_clock(message.timestamp)
             self._time.of = tally.clock
-            if tally.decide(self._guard.observe(message)):
+            decision = self._guard.observe(message)
+            if self._watch is not None:
+                self._watch(tally.messages, message, decision)
+            if tally.decide(decision):
                 self._halt(conversation_id, tally)
         tally.count(message)
 

@@ -19,7 +19,7 @@ MAX_LINES = 400
 #: The layers, lowest first.  A module may import from its own layer and from those before it.  A name stands for the
 #: module or for the package with all that is in it; a trailing star stands for every name that begins like this.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "words": ("message", "verdict", "clock", "errors", "config", "printable", "frequency*"),
+    "words": ("message", "verdict", "clock", "errors", "config", "printable", "intervals", "frequency*"),
     "measurement": (
         "detectors",
         "graph",
@@ -46,8 +46,22 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "admission",
         "second_stage",
     ),
-    "edges": ("integrations", "transcripts", "replay", "bench", "report", "demo", "serve", "embedders"),
-    "entry": ("cli", "pytest_plugin", "__main__"),
+    "edges": (
+        "integrations",
+        "transcripts",
+        "replay",
+        "bench",
+        "labels",
+        "trails",
+        "calibration",
+        "tune",
+        "tuned_policy",
+        "report",
+        "demo",
+        "serve",
+        "embedders",
+    ),
+    "entry": ("cli", "cli_files", "cli_tune", "pytest_plugin", "__main__"),
 }
 #: These may import anything; only the entry layer may import them.
 FREE = ("__init__", "testing")

@@ -204,3 +204,13 @@ def test_an_unknown_detector_cannot_be_disabled() -> None:
     """A code that names no detector is refused, with what was probably meant."""
     with pytest.raises(ConfigError, match=r"detectors\.disable: no detector 'AB102'; did you mean 'AB"):
         Policy(detectors={"disable": ["AB102"]})
+
+
+def test_single_sections_can_be_written(tmp_path: Path) -> None:
+    """Only the sections that are asked for are in the file; the others read back as their defaults."""
+    policy = Policy(ladder={"halt": 6.5}, breaker={"wait_seconds": 5})
+    text = policy.to_toml({"ladder"})
+    assert set(tomllib.loads(text)) == {"ladder"}
+    read = Policy(written(tmp_path, text)).settings
+    assert read.ladder == policy.settings.ladder
+    assert read.breaker == Policy().settings.breaker

@@ -18,6 +18,7 @@ from agentbreaker.message import Message, Usage
 from agentbreaker.policy import Policy
 from agentbreaker.replay import ConversationReport, ReplayReport, read_sources, replay
 from agentbreaker.transcripts import ReadReport, write_transcript
+from agentbreaker.verdict import Action, Decision
 
 START = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)
 WORK = [
@@ -374,6 +375,23 @@ def test_memory_grows_by_a_kilobyte_for_a_conversation_and_is_given_back_with_th
     finally:
         tracemalloc.stop()
     assert many - few < 2000 * 1500
+
+
+def test_a_watcher_sees_each_message_that_was_judged() -> None:
+    """With its number in its conversation and the decision, up to the halt; what comes after it is only counted."""
+    seen: dict[str, list[int]] = {"loop": [], "work": []}
+    last: dict[str, Decision] = {}
+
+    def watch(number: int, message: Message, decision: Decision) -> None:
+        seen[message.conversation_id].append(number)
+        last[message.conversation_id] = decision
+
+    messages = [message for pair in zip(thanks(count=6), work(), strict=True) for message in pair]
+    messages += thanks(count=20)
+    loop, _ = replay((("log.jsonl", message) for message in messages), watch=watch)
+    assert seen == {"loop": list(range(halted_at(loop) + 1)), "work": list(range(6))}
+    assert last["loop"].action.opens
+    assert last["work"].action is Action.ALLOW
 
 
 # -- what goes wrong --------------------------------------------------------------------------------------------------

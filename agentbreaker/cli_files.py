@@ -1,0 +1,104 @@
+"""Files on the command line: transcripts that are read with a progress bar, and a file that is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from agentbreaker.errors import ConfigError, TranscriptError
+from agentbreaker.message import Message
+from agentbreaker.transcripts import ReadReport, read_transcript
+
+__all__ = ["EXIT_UNREADABLE", "progress_bar", "read_files", "refuse_to_overwrite", "write_file"]
+
+#: Exit code where an input could not be read.
+EXIT_UNREADABLE = 3
+
+
+def progress_bar(console: Console, doing: str) -> Progress | None:
+    """A progress bar on a terminal, none in a pipe.
+
+    Args:
+        console: Where it would be shown.
+        doing: What is being done (``"replaying"``).
+    """
+    if not console.is_terminal:
+        return None
+    return Progress(
+        TextColumn(doing),
+        BarColumn(),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        # The bar is on standard error: what goes to standard output is none of its business.
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
+def read_files(
+    files: list[str], strict: bool, read: ReadReport, broken: list[TranscriptError], progress: Progress | None
+) -> Iterator[tuple[str, Message]]:
+    """Yield the messages of all files with their file; one that cannot be read at all is noted, the others still read.
+
+    Args:
+        files: As :func:`~agentbreaker.transcripts.expand_paths` returns them.
+        strict: The first line or file that cannot be read is raised instead.
+        read: Adds up what was read.
+        broken: Takes the files that could not be read.
+        progress: Shows how far it is, in bytes.
+
+    Raises:
+        TranscriptError: With `strict`.
+    """
+    sizes = {name: os.path.getsize(name) if os.path.isfile(name) else 0 for name in files}
+    task = progress.add_task("read", total=sum(sizes.values()) or None) if progress is not None else None
+    done = 0
+    for name in files:
+        opened: AbstractContextManager[Any] = (
+            open(name, "rb", buffering=0) if progress is not None and sizes[name] else nullcontext(name)  # noqa: SIM115
+        )
+        before = read.messages
+        try:
+            with opened as source:
+                for number, message in enumerate(read_transcript(source, strict=strict, report=read)):
+                    if progress is not None and task is not None and number % 512 == 0 and source is not name:
+                        progress.update(task, completed=done + source.tell())
+                    yield name, message
+            if read.messages == before:
+                broken.append(TranscriptError("no line of it is a message", path=name))
+        except TranscriptError as error:
+            if strict:
+                raise
+            broken.append(error)
+        except OSError as error:
+            broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
+        done += sizes[name]
+
+
+def refuse_to_overwrite(path: Path, *, force: bool) -> None:
+    """Raise :class:`ConfigError` if the file exists and `force` is not set: before the work, not after it."""
+    if path.exists() and not force:
+        raise ConfigError(f"{path}: exists already; --force overwrites it", source=str(path))
+
+
+def write_file(path: Path, text: str, *, force: bool) -> None:
+    """Write a text file.
+
+    Raises:
+        ConfigError: It exists and `force` is not set, or it cannot be written.
+    """
+    try:
+        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{path}: exists already; --force overwrites it", source=str(path)) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}", source=str(path)) from None
