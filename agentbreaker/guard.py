@@ -164,7 +164,7 @@ class Guard:
                 )
             )
             signals: list[Signal] | None = None
-            progress = seen.emptiness < 0.0 and not seen.repeated
+            progress = seen.emptiness < 0.0 and not seen.repeated and not seen.resent
             if not progress:
                 conversation.asked = conversation.detectors
             for detector in conversation.asked:

@@ -74,7 +74,7 @@ def test_the_message_cap_holds_whatever_fails(
 ) -> None:
     """A hop that always fails: nothing reaches the agents, and after ten messages the cap says halt."""
     owner, name = HOPS[hop]
-    policy = Policy(budgets={"max_messages": 10}, detectors={"disable": ("AB101", "AB201", "AB301", "AB401")})
+    policy = Policy(budgets={"max_messages": 10}, detectors={"disable": ("AB101", "AB102", "AB201", "AB301", "AB401")})
     guard = Guard(policy, embedder=embedder_for(hop))
     monkeypatch.setattr(owner, name, raising(error))
     actions = [say(guard, turn).action for turn in range(30)]
