@@ -38,6 +38,7 @@ __all__ = [
     "WEIGHT_MASK",
     "WEIGHT_UNIT",
     "Lexicon",
+    "is_figure",
     "lexicon",
 ]
 
@@ -166,6 +167,11 @@ class Lexicon(dict[bytes, int]):
     def predecessor(self, code: int) -> int | None:
         """Code of the number that is one smaller, to tell a counter from a new figure; ``None`` for other tokens."""
         return self._predecessors.get(code)
+
+
+def is_figure(code: int) -> bool:
+    """Whether a code is that of a plain number: not of an identifier, a part number or an epoch."""
+    return code & (NUMERIC | WEIGHT_MASK) == NUMERIC | _NUMBER
 
 
 def _is_identifier(mixed: bytes) -> bool:

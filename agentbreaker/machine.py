@@ -42,7 +42,8 @@ def is_machine_text(raw: str) -> bool:
         return False
     data = raw.encode()
     length = len(data)
-    if (length - len(data.translate(None, _SYMBOLS))) * _ONE_IN < length:
+    symbols = length - len(data.translate(None, _SYMBOLS))
+    if not symbols or symbols * _ONE_IN < length:
         return False
     return prose_share(data) < _MOST_PROSE
 

@@ -168,6 +168,8 @@ class NoveltyMeter:
         ):
             seen.kind = Kind.RESULT
             self._worked = True
+            # Said back as talk, its lines are nothing new.
+            self._new_lines(code_lines(text.raw, machine=machine))
         else:
             raw = text.raw
             if machine or "```" in raw:

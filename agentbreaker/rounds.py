@@ -7,10 +7,19 @@ order; where a machine speaks in plain messages, what was said to it last stands
 
 from __future__ import annotations
 
+from array import array
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from agentbreaker.lexicon import is_figure, lexicon
 from agentbreaker.observation import Round
-from agentbreaker.text import is_silent, looks_like_failure, looks_like_transient, looks_like_waiting
+from agentbreaker.text import (
+    is_silent,
+    looks_like_failure,
+    looks_like_transient,
+    looks_like_waiting,
+    volatile_codes,
+)
 
 if TYPE_CHECKING:
     from agentbreaker.message import Message
@@ -21,6 +30,9 @@ __all__ = ["Rounds"]
 
 #: Unanswered calls that are remembered.
 _MAX_PENDING = 64
+#: Figures that are kept of a result; and of how many results, so that two jobs may be polled by turns.
+_MAX_FIGURES = 256
+_MAX_RESULTS = 2
 #: New information (a figure is 4 units, an identifier 1 or less) below which a changed result tells nothing new.
 _FACTS = 2.0
 #: Name spaces of the fingerprints, in bits that tell the length of a text beyond 512 MiB.
@@ -36,6 +48,7 @@ class Rounds:
 
     __slots__ = (
         "_batch",
+        "_figures",
         "_fingerprints",
         "_pending",
         "_said",
@@ -53,6 +66,8 @@ class Rounds:
         # What was said last, which stands for a call that is not on record.
         self._said_by = ""
         self._said = self._said_masked = 0
+        # The figures of the latest results.
+        self._figures: list[array[int]] = []
 
     def hear(self, speaker: str, fingerprint: int) -> None:
         """Note what was said last in plain words."""
@@ -89,10 +104,12 @@ class Rounds:
         """Take in what a machine says in a plain message, as the result of what was said to it.
 
         Returns:
-            False if it says nothing but that its counters and clocks went on: then it is talk like any other.
+            False if it says nothing but that its counters and clocks went on, or only says back what was said to it:
+            then it is talk like any other.
         """
         call = self._spoken_call() if self._said_by != message.sender else None
-        told = self._judge(message, text, seen, call, spoken=True)
+        said_back = call is not None and call[2] in (text.masked, text.fingerprint)
+        told = not said_back and self._judge(message, text, seen, call, spoken=True)
         self._said_by = message.sender
         self._said = text.fingerprint
         self._said_masked = text.masked
@@ -127,6 +144,9 @@ class Rounds:
         _, fingerprint, call_masked, batch = call
         new_call = not remember(_CALL_MASKED ^ call_masked)
         same_but_figures = remember(_PAIR_MASKED ^ fingerprint ^ masked * 31)
+        before = self._figures
+        if not spoken:
+            self._figures = [*before[1 - _MAX_RESULTS :], _figures(text)]
         failure = looks_like_failure(text) or (message.tool is not None and message.tool.is_error)
         if remember(_PAIR ^ fingerprint ^ result * 31):
             worth = Round.SILENT_REPEAT if is_silent(text) else Round.EXACT_REPEAT
@@ -138,7 +158,7 @@ class Rounds:
                 if seen.info < _FACTS:
                     if spoken:
                         return False
-                    if same_but_figures:
+                    if same_but_figures and _only_counts(text, before):
                         worth = Round.NEAR_REPEAT
             else:
                 worth = Round.PROGRESS if new_call and not spoken else Round.NEUTRAL
@@ -177,3 +197,24 @@ class Rounds:
             return False
         self._scored_batch = batch
         return True
+
+
+def _figures(text: Text) -> array[int]:
+    """The plain numbers of a text, in bounded memory."""
+    return array("I", islice(filter(is_figure, text.codes), _MAX_FIGURES))
+
+
+def _only_counts(text: Text, before: list[array[int]]) -> bool:
+    """Whether no figure moved since the results before, or only on by one; clocks and identifiers are no figures.
+
+    How much a figure tells does not say so: one that moves may come to where another has been.  Where something is
+    still under way, a figure that goes on by one is a job that moves.
+    """
+    known = {figure for figures in before for figure in figures}
+    moved = {code for code in text.codes if is_figure(code)} - known
+    if moved:
+        moved -= volatile_codes(text)
+    if not moved:
+        return True
+    predecessor = lexicon().predecessor
+    return all(predecessor(code) in known for code in moved) and not looks_like_waiting(text)

@@ -104,12 +104,19 @@ def _length(message: Message) -> int:
     return len(json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), default=str))
 
 
+#: Detectors of cost, whose evidence is bounded by the rungs of the ladder.
+LADDER_BOUND = ("AB501", "AB502")
+
+
 def measuring_policy(policy: Policy) -> Policy:
     """Return the policy with which evidence is measured: the same detectors, but nothing is ever stopped."""
     settings = policy.settings
     sections = {name: getattr(settings, name) for name in type(settings).model_fields}
     sections["ladder"] = Ladder(warn=LOWEST_EVIDENCE, steer=None, finish=None, halt=None)
     sections["budgets"] = Budgets()
+    # What these two may say depends on the ladder itself, so no single pass can measure them for every ladder.
+    disabled = (*settings.detectors.disable, *(code for code in LADDER_BOUND if code not in settings.detectors.disable))
+    sections["detectors"] = settings.detectors.model_copy(update={"disable": disabled})
     sections["conversations"] = settings.conversations.model_copy(update={"keep_excerpts": False})
     return Policy(**sections)
 

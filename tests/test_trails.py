@@ -18,7 +18,7 @@ from agentbreaker.labels import Labels, Role, expand_corpus
 from agentbreaker.message import Message, Tool
 from agentbreaker.policy import Policy
 from agentbreaker.replay import ReplayReport, read_sources, replay
-from agentbreaker.trails import LOWEST_EVIDENCE, Case, Rise, Trail, join, measure, measuring_policy
+from agentbreaker.trails import LADDER_BOUND, LOWEST_EVIDENCE, Case, Rise, Trail, join, measure, measuring_policy
 from agentbreaker.verdict import Action, Decision, score_of
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
@@ -39,7 +39,7 @@ FULL = [
 def halting_at(threshold: float, *, below: bool) -> Policy:
     """A policy that halts at a threshold, and warns and steers before it if asked to."""
     rungs = {"warn": threshold / 2, "steer": threshold * 0.75} if below else {"warn": None, "steer": None}
-    return Policy(ladder={"finish": None, "halt": threshold, **rungs})
+    return Policy(ladder={"finish": None, "halt": threshold, **rungs}, detectors={"disable": LADDER_BOUND})
 
 
 def measured(messages: Iterable[Message], policy: Policy | None = None) -> list[Trail]:
@@ -147,7 +147,8 @@ def test_nothing_is_stopped_while_measuring() -> None:
     rules = measuring_policy(policy).settings
     assert rules.budgets.max_messages is None
     assert (rules.ladder.finish, rules.ladder.halt) == (None, None)
-    assert rules.detectors == policy.settings.detectors
+    assert set(rules.detectors.disable) == {*policy.settings.detectors.disable, *LADDER_BOUND}
+    assert rules.detectors.weight == policy.settings.detectors.weight
     messages = [Message("talk", *(("a", "b") if n % 2 else ("b", "a")), content=EMPTY[n % 4]) for n in range(40)]
     report = ReplayReport()
     (light,) = measure((("log.jsonl", message) for message in messages), policy, report=report)
