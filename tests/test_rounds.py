@@ -167,7 +167,8 @@ def test_what_was_said_stands_for_a_call_that_is_not_on_record() -> None:
     bench = Bench()
     worth = []
     for said in ("open the hatch", "lower the crane", "open the hatch"):
-        bench.rounds.hear("agent", analyse(Message("c", "agent", content=said)).fingerprint)
+        fingerprint = analyse(Message("c", "agent", content=said)).fingerprint
+        bench.rounds.hear("agent", fingerprint, fingerprint)
         worth.append(bench.result("Done"))
         bench.result("Crate 12 is aboard", info=9.0)
     assert worth == [Round.PROGRESS, Round.PROGRESS, Round.EXACT_REPEAT]
@@ -230,7 +231,7 @@ def test_any_order_of_anything_is_taken(events: list[tuple[str, str, str]]) -> N
         elif what == "answer":
             rounds.answer(message, text, seen)
         else:
-            rounds.hear(speaker, text.fingerprint)
+            rounds.hear(speaker, text.fingerprint, text.masked)
         assert seen.round in Round
 
 
