@@ -20,12 +20,13 @@ _SYMBOLS = b'_/\\=<>{}[]|$;#&*+~^@`():"'
 _ONE_IN = 25
 #: Machine text has less than this share of grammar among its words.
 _MOST_PROSE = 0.2
-_FENCE = "```"
+_FENCE, _FENCE_BYTES = "```", b"```"
 _BLANKS_AND_DIGITS = b" \t0123456789"
 _SHORTEST_LINE = 3
 _MOST_LINES = 400
 #: A participant's standing as a machine: what it can rise to, and what a message of prose takes away.
 _HIGHEST = 6.0
+_FIRST = 1.0
 _PROSE_COST = 0.5
 _MAX_SPEAKERS = 32
 
@@ -65,7 +66,7 @@ def code_lines(raw: str, *, machine: bool) -> list[int]:
     for part in parts:
         for line in part.encode("utf-8", "surrogatepass").splitlines()[:_MOST_LINES]:
             bare = line.translate(None, _BLANKS_AND_DIGITS)
-            if len(bare) >= _SHORTEST_LINE:
+            if len(bare) >= _SHORTEST_LINE and not bare.startswith(_FENCE_BYTES):
                 lines.append(crc32(bare))
     return lines
 
@@ -96,15 +97,16 @@ class Machines:
             if score is None:
                 if len(standing) >= _MAX_SPEAKERS:
                     return False
-                score = 1.0 if first else 0.0
+                score = _FIRST if first else 0.0
             elif score < _HIGHEST:
                 score += 1.0
             standing[speaker] = score
             return score > 0.0
         if score is None:
             return False
-        if score <= 0.0:
+        if score <= _FIRST:
+            # Only its first message was machine text, or not even that: it is one that also has something to say.
             del standing[speaker]
             return False
         standing[speaker] = score - _PROSE_COST
-        return score > _PROSE_COST
+        return True

@@ -169,9 +169,9 @@ class NoveltyMeter:
             seen.kind = Kind.RESULT
             self._worked = True
             # Said back as talk, its lines are nothing new.
-            self._new_lines(code_lines(text.raw, machine=machine))
+            self._new_lines(code_lines(whole.raw, machine=machine))
         else:
-            raw = text.raw
+            raw = whole.raw  # a header may end within a fence
             if machine or "```" in raw:
                 seen.info = info = info + self._new_lines(code_lines(raw, machine=machine))
             expected = self._base + self._per_word * len(text.codes)
@@ -182,7 +182,7 @@ class NoveltyMeter:
                 seen.kind = Kind.OUTSIDE
                 seen.emptiness = emptiness if emptiness > 0.0 else 0.0
                 return
-            self._rounds.hear(speaker, text.fingerprint)
+            self._rounds.hear(speaker, text.fingerprint, text.masked if machine else text.fingerprint)
             if speaker != self._talker:
                 self._talker = speaker
                 self._worked = False

@@ -69,10 +69,18 @@ class Rounds:
         # The figures of the latest results.
         self._figures: list[array[int]] = []
 
-    def hear(self, speaker: str, fingerprint: int) -> None:
-        """Note what was said last in plain words."""
+    def hear(self, speaker: str, fingerprint: int, masked: int) -> None:
+        """Note what was said last.
+
+        Args:
+            speaker: By whom.
+            fingerprint: Of the exact text.
+            masked: Of machine text without its figures, as a counter makes no new command of it; of words the exact
+                fingerprint.
+        """
         self._said_by = speaker
-        self._said = self._said_masked = fingerprint
+        self._said = fingerprint
+        self._said_masked = masked
 
     def call(self, message: Message, text: Text, seen: Observation) -> None:
         """Take in a tool call; ``seen.round`` only tells of calls that are repeated without ever being answered."""

@@ -15,6 +15,8 @@ CHEAP = importlib.import_module("benchmarks._disguises").CHEAP
 UNICODE = [disguise for disguise in CHEAP if disguise.group == CHEAP[0].group]
 #: Every so many of the runaways, and none that works for hundreds of messages before its loop.
 STEP, LONGEST = 4, 130
+#: What is caught by what it costs is not in the matrix: it has a clock and prices of its own.
+BY_COST = "AB502-spend-velocity"
 
 
 @cache
@@ -23,7 +25,7 @@ def sample() -> tuple[list[Any], list[Any]]:
     talk: list[Any] = []
     tools: list[Any] = []
     for runaway in EVASION.runaways():
-        if len(runaway.lines) <= LONGEST:
+        if len(runaway.lines) <= LONGEST and runaway.family != BY_COST:
             calls = any("tool" in line for line in runaway.lines[runaway.onset :])
             (tools if calls else talk).append(runaway)
     return talk[::STEP], tools[::STEP]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentbreaker import Action, Decision, Guard, Message, Tool
@@ -167,7 +167,8 @@ def test_what_was_said_stands_for_a_call_that_is_not_on_record() -> None:
     bench = Bench()
     worth = []
     for said in ("open the hatch", "lower the crane", "open the hatch"):
-        bench.rounds.hear("agent", analyse(Message("c", "agent", content=said)).fingerprint)
+        fingerprint = analyse(Message("c", "agent", content=said)).fingerprint
+        bench.rounds.hear("agent", fingerprint, fingerprint)
         worth.append(bench.result("Done"))
         bench.result("Crate 12 is aboard", info=9.0)
     assert worth == [Round.PROGRESS, Round.PROGRESS, Round.EXACT_REPEAT]
@@ -230,11 +231,20 @@ def test_any_order_of_anything_is_taken(events: list[tuple[str, str, str]]) -> N
         elif what == "answer":
             rounds.answer(message, text, seen)
         else:
-            rounds.hear(speaker, text.fingerprint)
+            rounds.hear(speaker, text.fingerprint, text.masked)
         assert seen.round in Round
 
 
-@given(st.integers(65, 200), st.integers(0, 400))
+def test_of_results_two_with_256_figures_are_kept() -> None:
+    """The bounds are reached, and not passed."""
+    bench = Bench()
+    for number in range(4):
+        bench.both({"id": number}, " ".join(str(1000 + number + 37 * figure) for figure in range(400)))
+    assert [len(kept) for kept in bench.rounds._figures] == [256, 256]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 100), st.integers(0, 300))
 def test_memory_is_bounded(calls: int, figures: int) -> None:
     """Of calls that nobody answers the latest 64 are kept, and of results two with 256 figures each."""
     bench = Bench()

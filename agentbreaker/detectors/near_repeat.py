@@ -21,9 +21,10 @@ class NearRepeat:
 
     What it sees:
         Tool calls that differ only in counters, clocks, identifiers or order, or
-        are worded anew, and get the same failure or empty answer each time. Exact
-        repeats count too, so that a mix of both adds up. Several calls of one
-        batch are one decision of the agent and count once.
+        are worded anew, and get the same failure or empty answer each time; and
+        the same call with the same result but for clocks, identifiers and figures
+        that go on by one. Exact repeats count too, so that a mix of both adds up.
+        Several calls of one batch are one decision of the agent and count once.
 
     Why it matters:
         Trying id after id against "not found", or the same search in other words,
@@ -44,7 +45,8 @@ class NearRepeat:
         ('AB302', 'halt')
 
     What resets it:
-        A result that was not there before, a turn of the user.
+        A result that was not there before, a call that succeeds after it had
+        failed, a turn of the user.
 
     Known false positives:
         Working through a long list in which most entries are rightly missing.
@@ -57,8 +59,8 @@ class NearRepeat:
         ``ladder.steer`` (repeats; default 3.25)
         ``ladder.finish`` (repeats; default off)
         ``ladder.halt`` (repeats; default 4): evidence at which each rung is
-            reached; a near repeat is 0.75, a new call with the same failure 0.5, an
-            exact repeat 1, waiting 0.1.
+            reached; a near repeat is 0.75, a failure that may pass by itself 0.6, a
+            new call with the same failure 0.5, an exact repeat 1, waiting 0.1.
 
     Reference:
         P. He, J. Zhu, Z. Zheng and M. R. Lyu, Drain: an online log parsing approach
