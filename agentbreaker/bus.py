@@ -112,7 +112,7 @@ class Bus:
 
     def _steered(self, message: Message) -> Message:
         """Tell the next agent, below the message that it gets, that the conversation brings nothing new."""
-        self.guard.observe(Message(message.conversation_id, "agentbreaker", message.recipient, "system", STEER_TEXT))
+        self.guard.steered(message.conversation_id)
         return replace(message, content=f"{message.content}\n\n{STEER_TEXT}")
 
 

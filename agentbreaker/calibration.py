@@ -50,6 +50,8 @@ LOWEST_CHOICE = 2.0
 SMALL_SOURCE = 100
 #: Name of all legitimate conversations together.
 OVERALL = "all sources"
+#: A halt before the loop begins stops honest work as well.
+EARLY = "runaways whose loop has not begun"
 
 
 class Facts(BaseModel):
@@ -278,31 +280,35 @@ def allowed(conversations: int, rate: float) -> int:
 
 
 def lowest_tolerable(
-    cases: Iterable[Case], rate: float, *, floor: float = LOWEST_CHOICE, least: int = 1
+    cases: Iterable[Case], rate: float, *, floor: float = LOWEST_CHOICE, least: int = 1, early: float | None = None
 ) -> tuple[float, str | None, float | None] | None:
     """Return the lowest threshold on the grid that is tolerable in every source, and over all of them.
 
     Over all of them too, because a hundred sources of one conversation each would otherwise tolerate anything.
 
     Args:
-        cases: Only legitimate ones matter.
+        cases: Legitimate ones, and runaways, which must not be halted before their loop begins.
         rate: Tolerated share of false halts.
         floor: No lower threshold is returned.
         least: Sources with fewer conversations are only judged together with all others.
+        early: Tolerated share of runaways that are halted before their loop begins; ``None``: not judged.
 
     Returns:
         The threshold, the source that forbids a lower one, and the evidence that a conversation of that source
         reaches below it (``None`` for both if `floor` is tolerable).  ``None`` if no threshold is.
     """
     groups: dict[str, list[float]] = {}
+    begun: list[float] = []
     for case in cases:
         if case.label.role is Role.NEGATIVE:
             groups.setdefault(case.source, []).append(case.trail.highest)
+        elif case.label.role is Role.POSITIVE and early is not None:
+            begun.append(max((rise.score for rise in case.trail.rises if case.is_early(rise)), default=0.0))
     everything = [score for scores in groups.values() for score in scores]
     step, binding, reached = round(floor * _PER_UNIT), None, None
-    for name, scores in [*sorted(groups.items()), (OVERALL, everything)]:
+    for name, scores in [*sorted(groups.items()), (OVERALL, everything), (EARLY, begun)]:
         scores.sort(reverse=True)
-        tolerated = allowed(len(scores), rate)
+        tolerated = allowed(len(scores), early or 0.0 if scores is begun else rate)
         if tolerated >= len(scores) or (len(scores) < least and scores is not everything):
             continue
         above = _step_above(scores[tolerated])
@@ -343,12 +349,12 @@ def turning_points(cases: Iterable[Case], lowest: float = LOWEST_CHOICE) -> list
     return [step / _PER_UNIT for step in sorted(steps) if step / _PER_UNIT >= lowest]
 
 
-def choose(cases: Sequence[Case], rate: float) -> Choice | None:
+def choose(cases: Sequence[Case], rate: float, early: float | None = None) -> Choice | None:
     """Return the lowest threshold with tolerable false halts, and how sharp the choice is.
 
     ``None`` if there is no legitimate conversation, or if no threshold is tolerable.
     """
-    found = lowest_tolerable(cases, rate)
+    found = lowest_tolerable(cases, rate, early=early)
     if found is None or not any(case.label.role is Role.NEGATIVE for case in cases):
         return None
     threshold, binding, reached = found

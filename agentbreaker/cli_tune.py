@@ -71,6 +71,10 @@ def tune_command(
     max_warned: Annotated[
         float, typer.Option("--max-warned", min=0, max=1, help="The same for warned ones, where it can be reached.")
     ] = 0.02,
+    max_early: Annotated[
+        float,
+        typer.Option("--max-early", min=0, max=1, help="Tolerated share of runaways halted before their loop begins."),
+    ] = 0.02,
     split: Annotated[
         bool, typer.Option("--split", help="Choose on one half of the conversations, report on the other.")
     ] = False,
@@ -93,8 +97,8 @@ def tune_command(
 
     rules = Policy(policy)
     thresholds = _thresholds(halt)
-    if not (math.isfinite(max_false_halts) and math.isfinite(max_warned)):
-        raise ConfigError("--max-false-halts and --max-warned are shares from 0 to 1")
+    if not all(map(math.isfinite, (max_false_halts, max_warned, max_early))):
+        raise ConfigError("--max-false-halts, --max-warned and --max-early are shares from 0 to 1")
     if write is not None:
         refuse_to_overwrite(write, force=force)
     files = expand_corpus(corpus)
@@ -119,6 +123,7 @@ def tune_command(
         rules.settings.ladder,
         max_false_halts=max_false_halts,
         max_warned=max_warned,
+        max_early=max_early,
         thresholds=thresholds,
         every=show_all,
         split=split,

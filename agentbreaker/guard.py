@@ -180,7 +180,7 @@ class Guard:
                     else:
                         signals.append(signal)
             if message.kind == "system" and message.content == STEER_TEXT:
-                conversation.told = True
+                conversation.told = True  # a recording, or an integration that reports it as a message
             elif conversation.told and seen.progress:
                 # The agents were told and comply: old evidence is not held against them.
                 conversation.clear_evidence()
@@ -228,6 +228,13 @@ class Guard:
         if signal is None or self._registry.initial is not State.CLOSED:
             return ALLOW
         return Decision(Action.HALT, signal.code, 1.0, sentence_of(signal))
+
+    def steered(self, conversation_id: str) -> None:
+        """Say that the agents have read the steer text: from the first progress on, old evidence is forgotten."""
+        conversation = self._registry.find(conversation_id)
+        if conversation is not None:
+            with conversation.lock:
+                conversation.told = True
 
     def forget(self, conversation_id: str) -> None:
         """Drop everything that is known of a conversation that has ended."""

@@ -79,6 +79,11 @@ class WatchedConversation(Conversation):
         self.job: _Job | None = None
         self.trouble: Exception | None = None
 
+    def calm_down(self) -> None:
+        """The run of evidence is over, unless AB303 still holds some: its answers come between the messages."""
+        if not self.semantic.suspicious:
+            super().calm_down()
+
     def keep(self, message: Message, info: float) -> None:
         """Keep the beginning of a message as evidence, and of talk what the embedder may be asked about."""
         super().keep(message, info)

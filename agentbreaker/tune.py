@@ -135,6 +135,7 @@ def tune(
     *,
     max_false_halts: float = 0.01,
     max_warned: float = 0.02,
+    max_early: float | None = None,
     thresholds: Sequence[float] = (),
     every: bool = False,
     split: bool = False,
@@ -147,6 +148,7 @@ def tune(
         start: The ladder to start from; ``None``: the default one.
         max_false_halts: Tolerated share of halted legitimate conversations, in every source.
         max_warned: Tolerated share of warned or steered ones, in every source.
+        max_early: Tolerated share of runaways that are halted before their loop begins; ``None``: not judged.
         thresholds: Thresholds to report on, besides the choice and its neighbours; empty: a readable series.
         every: Report on every threshold at which anything changes.
         split: Choose on one half of the conversations, and report the choice on the other.
@@ -161,7 +163,7 @@ def tune(
         shown_on = [case for case in cases if half_of(case.trail.conversation_id) == 1]
     else:
         chosen_on = shown_on = cases
-    choice = choose(chosen_on, max_false_halts)
+    choice = choose(chosen_on, max_false_halts, max_early)
     present = opening_rung(start)
     points = set(thresholds or (turning_points(chosen_on) if every else _series(chosen_on)))
     points |= {present} if present is not None else set()
@@ -175,7 +177,7 @@ def tune(
         telling = ladder.warn if ladder.warn is not None else ladder.steer
         warned = None if telling is None else evaluate(shown_on, telling)
         if split:
-            other = choose(shown_on, max_false_halts)
+            other = choose(shown_on, max_false_halts, max_early)
             halves = Halves(
                 chosen_on=evaluate(chosen_on, choice.threshold),
                 held_out=chosen,

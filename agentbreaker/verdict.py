@@ -31,8 +31,8 @@ HALF_SCORE_EVIDENCE = 4.0
 MAX_EVIDENCE = 160.0
 
 #: What agents are told when the policy steers: one constant text, so that everybody recognises it.  An integration
-#: hands it to the next agent and reports it to the guard as a message of kind ``system``: it is no evidence, and from
-#: then on the first progress clears what had been held against the conversation.
+#: hands it to the next agent and says so (``guard.steered``, or a message of kind ``system`` with this text): it is no
+#: evidence, and from then on the first progress clears what had been held against the conversation.
 STEER_TEXT = (
     "[agentbreaker] The last messages brought nothing new. Bring something new now - a result, a decision, a question "
     "that nobody has asked - or give your final answer and end the conversation."

@@ -202,8 +202,8 @@ def test_each_rung_is_reached_at_its_threshold() -> None:
 
 def test_an_unknown_detector_cannot_be_disabled() -> None:
     """A code that names no detector is refused, with what was probably meant."""
-    with pytest.raises(ConfigError, match=r"detectors\.disable: no detector 'AB102'; did you mean 'AB"):
-        Policy(detectors={"disable": ["AB102"]})
+    with pytest.raises(ConfigError, match=r"detectors\.disable: no detector 'AB104'; did you mean 'AB"):
+        Policy(detectors={"disable": ["AB104"]})
 
 
 def test_single_sections_can_be_written(tmp_path: Path) -> None:

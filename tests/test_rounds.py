@@ -159,19 +159,17 @@ def test_a_new_call_with_the_same_silent_success_is_no_evidence() -> None:
             assert both(guard, {"sow": crop}, result).action is Action.ALLOW
     bench = Bench()
     assert [bench.both({"sow": crop}, "") for crop in crops] == [Round.PROGRESS] * len(crops)
-    assert bench.both({"sow": crops[0]}, "") is Round.EXACT_REPEAT
+    assert bench.both({"sow": crops[0]}, "") is Round.SILENT_REPEAT
 
 
-def test_what_was_said_stands_for_a_call_that_is_not_on_record() -> None:
-    """Results without calls: with different words before it the same result is a new round, with the same none."""
+def test_a_silent_result_without_a_call_is_no_evidence() -> None:
+    """Where calls are not on record, an answer that only says that something has run is neither news nor repetition."""
     bench = Bench()
     worth = []
-    for said in ("open the hatch", "lower the crane", "open the hatch"):
-        fingerprint = analyse(Message("c", "agent", content=said)).fingerprint
-        bench.rounds.hear("agent", fingerprint, fingerprint)
-        worth.append(bench.result("Done"))
+    for _ in range(3):
+        worth.append(bench.result("exit code: 0 (execution succeeded)\nOutput: "))
         bench.result("Crate 12 is aboard", info=9.0)
-    assert worth == [Round.PROGRESS, Round.PROGRESS, Round.EXACT_REPEAT]
+    assert worth == [Round.PROGRESS, Round.NEUTRAL, Round.NEUTRAL]
 
 
 def test_the_same_result_without_any_call_is_told() -> None:

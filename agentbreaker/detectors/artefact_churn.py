@@ -38,8 +38,8 @@ class ArtefactChurn:
 
         >>> from agentbreaker import Guard, Message
         >>> towns = "Lisbon Oslo Quito Hanoi Accra Tunis Sofia Lagos".split()
-        >>> report = " ".join(f"{town}: the depot there is on schedule, its stock "
-        ...                    f"is complete and was counted twice." for town in towns)
+        >>> facts = "the depot is on schedule, its stock complete and counted twice."
+        >>> report = " ".join(f"{town}: {facts} So says {town}." for town in towns)
         >>> guard = Guard()
         >>> for turn in range(12):
         ...     version = report.replace("schedule", f"schedule {turn}", 1)

@@ -61,8 +61,8 @@ class ConfirmationPingPong:
         letters, hashes, clocks, other alphabets and other names are seen through.
 
     Options:
-        ``detectors.confirmation_weight`` (messages' worth; default 0.85): evidence of
-            one message with nothing new.
+        ``detectors.confirmation_weight`` (messages' worth; default 0.85):
+            evidence of one message with nothing new.
         ``detectors.acknowledgement`` (share of a message; default 2.5): added to the
             emptiness, times the share of words that only confirm; the sum is at
             most 1.

@@ -87,35 +87,79 @@ class SemanticRepeat:
     """semantic-repeat (AB303)
 
     What it sees:
-        Talk that is worded anew each time and yet says nothing new, read by an embedder that the application brings
-        (``Guard(embedder=...)``; without one this detector does not run).  A message counts if it means what talk
-        means that brings nothing (agreeing, thanking, handing over, announcing, being stuck as before), or if it
-        restates one of the latest messages.  The embedder is asked only where the cheap signals leave it open: two
-        agents or more have gone round twice without news from tools or people, and the message is neither an exact
-        repeat nor brings a figure that the latest ones lack.
+        Talk that is worded anew each time and yet says nothing new, read by an
+        embedder that the application brings (``Guard(embedder=...)``; without one
+        this detector does not run). A message counts if it means what talk means
+        that brings nothing (agreeing, thanking, handing over, announcing, being
+        stuck as before), or if it restates one of the latest messages. The
+        embedder is asked only where the cheap signals leave it open: two agents
+        or more have gone round twice without news from tools or people, and the
+        message is neither an exact repeat nor brings a figure that the latest
+        ones lack.
 
     Why it matters:
-        A model that loops with rare words looks productive to every statistic of words.
+        A model that loops with rare words looks productive to every statistic of
+        words.
 
     Example:
-        "Splendid, our verdicts dovetail." - "I second that without a quibble." - "Unanimity it is, then." and so on.
+        A toy for a model: it knows the reference sentences that tell news.
+
+        >>> from agentbreaker import Guard, Message
+        >>> from agentbreaker.embedding import reference_sentences
+        >>> news = {text for _, told in reference_sentences().values() for text in told}
+        >>> class Toy:
+        ...     name = "toy"
+        ...     def embed(self, texts):
+        ...         return [[0.0, 1.0] if text in news else [1.0, 0.0] for text in texts]
+        >>> guard = Guard(embedder=Toy())
+        >>> said = "accord bliss chime duet echo fanfare glee harmony idyll jubilee"
+        >>> for n, word in enumerate(said.split()):
+        ...     text = f"A {word}, a veritable {word}hood, {word}fully sung."
+        ...     decision = guard.observe(Message("c", "ab"[n % 2], content=text))
+        >>> decision.code, decision.action.value
+        ('AB303', 'halt')
 
     What resets it:
-        Messages that tell news, also a new figure; a tool result that was not there before; a turn of the user.
+        Messages that tell news, also a new figure; a tool result that was not
+        there before; a turn of the user.
 
     Known false positives:
-        Small talk that is meant; teams whose progress is not in their messages, so that all they write is "done".
+        Small talk that is meant; teams whose progress is not in their messages,
+        so that all they write is "done".
 
     Known evasions:
-        A new figure in each message; a language that the embedder does not know (it is tested with sentences of
-        known meaning, and not believed where it fails); musing that is neither news nor any of the above.
+        A new figure in each message; a language that the embedder does not know
+        (it is tested with sentences of known meaning, and not believed where it
+        fails); musing that is neither news nor any of the above.
 
     Options:
-        ``semantic.window`` (8 messages), ``semantic.characters`` (1,000 of each), ``semantic.min_messages`` (4
-        messages without news before it is asked), ``semantic.timeout_seconds`` (0.25 s that a caller waits at most;
-        0: never), ``semantic.restated`` (0.65, cosine), ``semantic.margin`` (0.2, on the scale from -1, news, to 1),
-        ``semantic.retry_seconds`` (30 s of rest after three failures), ``semantic.cache_size`` (4,096 vectors),
-        ``detectors.weight``, ``ladder.*``.
+        ``semantic.window`` (messages; default 8): the latest ones that a message is
+            compared with.
+        ``semantic.characters`` (characters; default 1000): read of each message.
+        ``semantic.min_messages`` (messages; default 4): without news, before the
+            embedder is asked.
+        ``semantic.timeout_seconds`` (seconds; default 0.25): the most that a caller
+            waits; 0 is never.
+        ``semantic.restated`` (cosine; default 0.65): from which a message restates
+            another one.
+        ``semantic.margin`` (on the scale from -1, news, to 1; default 0.2): from
+            which a message brings nothing.
+        ``semantic.retry_seconds`` (seconds; default 30): of rest after three failures.
+        ``semantic.cache_size`` (vectors; default 4096): that are remembered.
+        ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
+            with nothing new.
+        ``ladder.warn`` (messages' worth; default 2.75)
+        ``ladder.steer`` (messages' worth; default 3.25)
+        ``ladder.finish`` (messages' worth; default off)
+        ``ladder.halt`` (messages' worth; default 4): evidence at which each rung is
+            reached.
+
+    Reference:
+        N. Reimers, I. Gurevych, Sentence-BERT, EMNLP (2019): sentence embeddings.
+        A. E. Hoerl, R. W. Kennard, Ridge regression, Technometrics 12 (1970), 55-67:
+            the border between news and nothing new.
+        E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
+            the one-sided CUSUM.
     """
 
     code: ClassVar[str] = "AB303"
@@ -232,6 +276,11 @@ class SemanticRepeat:
             else:
                 self._evidence.drain(min(-value, 1.0) * self._weight)
         return self._standing(seen)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether there is any evidence."""
+        return self._evidence.value > 0.0
 
     def reset(self) -> None:
         """Forget all evidence; what the embedder is still asked about counts no more."""

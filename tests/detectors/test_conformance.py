@@ -78,6 +78,17 @@ def polite() -> Iterator[Message]:
         yield Message("c", a, b, content="Great, thank you!", usage=Usage(20, 10), cost_usd=0.2)
 
 
+def same_report() -> Iterator[Message]:
+    """One large report, again and again, with one word changed."""
+    towns = ("Lisbon", "Oslo", "Quito", "Hanoi", "Accra", "Tunis", "Sofia", "Lagos", "Kyoto", "Dakar")
+    for turn in itertools.count():
+        lines = [
+            f"{town}: the depot there is on schedule, its stock is complete and was counted twice." for town in towns
+        ]
+        lines[turn % len(lines)] += " Done."
+        yield Message("c", "writer", "editor", content="\n".join(lines))
+
+
 def ring() -> Iterator[Message]:
     """Three agents that hand an empty turn round."""
     for turn in itertools.count():
@@ -134,11 +145,13 @@ def reworded() -> Iterator[Message]:
 #: The worst case of each detector: what it was made for, without end.
 WORST = {
     "AB101": ring,
+    "AB102": ring,
     "AB103": calls_that_meet,
     "AB201": polite,
     "AB301": same_call,
     "AB302": ids_against_not_found,
     "AB303": reworded,
+    "AB304": same_report,
     "AB401": ring,
     "AB501": everybody_answers,
     "AB502": ever_dearer,

@@ -12,7 +12,7 @@ import pytest
 from agentbreaker import Action, Guard, Message, Policy, Usage, VirtualClock
 from agentbreaker.replay import replay
 
-OTHERS = ("AB101", "AB103", "AB201", "AB301", "AB302", "AB401", "AB501")
+OTHERS = ("AB101", "AB102", "AB103", "AB201", "AB301", "AB302", "AB401", "AB501")
 ONLY = Policy(detectors={"disable": OTHERS})
 
 
