@@ -141,11 +141,11 @@ class NoveltyMeter:
             if "\n" in text.raw:
                 text = self._without_header(text)
         seen.info = info = self._information(text)
-        if len(text.raw) >= SMALLEST_ARTEFACT and (spoken or kind == "tool_call"):
+        if len(whole.raw) >= SMALLEST_ARTEFACT and (spoken or kind == "tool_call"):
             artefacts = self._artefacts
             if artefacts is None:
                 artefacts = self._artefacts = Artefacts()
-            seen.resent = artefacts.resent(speaker, text.raw)
+            seen.resent = artefacts.resent(speaker, whole.raw)
         if kind == "handoff" and not text.codes:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
             seen.kind = Kind.HANDOFF

@@ -38,7 +38,7 @@ class ArtefactChurn:
 
         >>> from agentbreaker import Guard, Message
         >>> towns = "Lisbon Oslo Quito Hanoi Accra Tunis Sofia Lagos".split()
-        >>> facts = "the depot is on schedule, its stock complete and counted twice."
+        >>> facts = "the depot is on schedule, its stock was counted twice again."
         >>> report = " ".join(f"{town}: {facts} So says {town}." for town in towns)
         >>> guard = Guard()
         >>> for turn in range(12):

@@ -63,9 +63,9 @@ class ConfirmationPingPong:
     Options:
         ``detectors.confirmation_weight`` (messages' worth; default 0.85):
             evidence of one message with nothing new.
-        ``detectors.acknowledgement`` (share of a message; default 2.5): added to the
-            emptiness, times the share of words that only confirm; the sum is at
-            most 1.
+        ``detectors.acknowledgement`` (share of a message; default 2.5): added to
+            the emptiness, times the share of words that only confirm; the sum is
+            at most 1.
         ``novelty.base`` (units of information; default 1)
         ``novelty.per_word`` (units for each distinct word; default 0.65)
         ``novelty.ceiling`` (units of information; default 24): with these three:

@@ -105,15 +105,15 @@ class SemanticRepeat:
         A toy for a model: it knows the reference sentences that tell news.
 
         >>> from agentbreaker import Guard, Message
-        >>> from agentbreaker.embedding import reference_sentences
-        >>> news = {text for _, told in reference_sentences().values() for text in told}
+        >>> from agentbreaker.embedding import reference_sentences as known
+        >>> news = {text for _, told in known().values() for text in told}
         >>> class Toy:
         ...     name = "toy"
         ...     def embed(self, texts):
-        ...         return [[0.0, 1.0] if text in news else [1.0, 0.0] for text in texts]
+        ...         return [[text in news, text not in news] for text in texts]
         >>> guard = Guard(embedder=Toy())
-        >>> said = "accord bliss chime duet echo fanfare glee harmony idyll jubilee"
-        >>> for n, word in enumerate(said.split()):
+        >>> said = "accord bliss chime duet echo fanfare glee".split()
+        >>> for n, word in enumerate(said):
         ...     text = f"A {word}, a veritable {word}hood, {word}fully sung."
         ...     decision = guard.observe(Message("c", "ab"[n % 2], content=text))
         >>> decision.code, decision.action.value
@@ -144,7 +144,8 @@ class SemanticRepeat:
             another one.
         ``semantic.margin`` (on the scale from -1, news, to 1; default 0.2): from
             which a message brings nothing.
-        ``semantic.retry_seconds`` (seconds; default 30): of rest after three failures.
+        ``semantic.retry_seconds`` (seconds; default 30): of rest after three
+            failures.
         ``semantic.cache_size`` (vectors; default 4096): that are remembered.
         ``detectors.weight`` (messages' worth; default 0.9): evidence of one message
             with nothing new.
@@ -156,8 +157,8 @@ class SemanticRepeat:
 
     Reference:
         N. Reimers, I. Gurevych, Sentence-BERT, EMNLP (2019): sentence embeddings.
-        A. E. Hoerl, R. W. Kennard, Ridge regression, Technometrics 12 (1970), 55-67:
-            the border between news and nothing new.
+        A. E. Hoerl, R. W. Kennard, Ridge regression, Technometrics 12 (1970),
+            55-67: the border between news and nothing new.
         E. S. Page, Continuous inspection schemes, Biometrika 41 (1954), 100-115:
             the one-sided CUSUM.
     """
