@@ -147,15 +147,28 @@ def analyse(message: Message) -> Text:
 
 def codes_of(raw: bytes) -> set[int]:
     """Codes of the distinct tokens of ASCII or canonical text, grammar left out."""
-    codes = set(map(lexicon().__getitem__, raw.translate(_FOLD).split()))
+    words = lexicon()
+    if words.table is not None:
+        try:
+            return words.table.codes(raw, words)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    codes = set(map(words.__getitem__, raw.translate(_FOLD).split()))
     codes.discard(0)
     return codes
 
 
 def prose_share(raw: bytes) -> float:
     """Share of grammar, in [0, 1], among the words of ASCII text: a third to a half of prose, next to none of code."""
+    table = lexicon()
+    if table.table is not None:
+        try:
+            grammar, tokens = table.table.grammar(raw, table)
+            return grammar / tokens if tokens else 0.0
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
     words = raw.translate(_FOLD).split()
-    return list(map(lexicon().__getitem__, words)).count(0) / len(words) if words else 0.0
+    return list(map(table.__getitem__, words)).count(0) / len(words) if words else 0.0
 
 
 def body_of(text: Text, body: str) -> Text:

@@ -20,7 +20,7 @@ MAX_LINES = 400
 #: module or for the package with all that is in it; a trailing star stands for every name that begins like this.
 LAYERS: dict[str, tuple[str, ...]] = {
     "words": ("message", "verdict", "clock", "errors", "config", "printable", "frequency*"),
-    "measurement": ("detectors", "graph", "text", "novelty", "observation", "lexicon", "headers"),
+    "measurement": ("detectors", "graph", "text", "novelty", "observation", "lexicon", "headers", "kernel", "_speed"),
     "decisions": ("policy", "scoring", "breaker", "failure", "telemetry", "stores"),
     "wiring": ("guard", "conversation", "judgement", "registry", "reservation", "actions", "incident", "bus"),
     "edges": ("integrations", "transcripts", "replay", "bench", "report", "demo", "serve"),
