@@ -1,4 +1,4 @@
-"""The two inner loops of a message: compiled where the installation could compile them, else in Python.
+"""The inner loops of a message: compiled where the installation could compile them, else in Python.
 
 The Python here and in :mod:`agentbreaker.text` is the reference.  The compiled extension (``_speed/``) gives the same
 answers, bit for bit, and is never needed: where it is missing, of another version, or raises, Python answers.
@@ -8,12 +8,13 @@ answers, bit for bit, and is never needed: where it is missing, of another versi
 from __future__ import annotations
 
 import os
+import struct
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["COMPILED", "Table", "information", "make_table"]
+__all__ = ["COMPILED", "Table", "find", "information", "make_table", "pack", "remember"]
 
 #: What the compiled extension must say it is; increased there and here with every change of behaviour or signature.
 _VERSION = 1
@@ -42,6 +43,8 @@ class _Speed(Protocol):
     def information(
         self, codes: set[int], seen: bytearray, now: int, shift: int, /
     ) -> tuple[int, int, int, list[int] | None]: ...
+
+    def remember(self, keys: bytearray, fingerprint: int, limit: int, renew: bool, /) -> bool: ...
 
 
 def _load() -> _Speed | None:
@@ -112,3 +115,54 @@ def _information(codes: Iterable[int], seen: bytearray, now: int, shift: int) ->
         else:
             numbers.append(code)
     return words, fresh, renewed, numbers
+
+
+def remember(keys: bytearray, fingerprint: int, limit: int, renew: bool) -> bool:
+    """Remember a fingerprint among the latest ones, each of which is there once.
+
+    Args:
+        keys: The fingerprints, oldest first, in eight bytes apiece.
+        fingerprint: Any integer; its lowest 64 bits count.
+        limit: Length of `keys` in bytes at which the oldest makes room.
+        renew: Whether one that was there becomes the latest.
+
+    Returns:
+        Whether it was there.
+    """
+    if _speed is not None:
+        try:
+            return _speed.remember(keys, fingerprint, limit, renew)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    return _remember(keys, fingerprint, limit, renew)
+
+
+def _remember(keys: bytearray, fingerprint: int, limit: int, renew: bool) -> bool:
+    key = pack(fingerprint)
+    at = find(keys, key)
+    if at >= 0:
+        if renew:
+            del keys[at : at + 8]
+            keys += key
+        return True
+    if len(keys) >= limit:
+        del keys[:8]
+    keys += key
+    return False
+
+
+def pack(fingerprint: int) -> bytes:
+    """Return the lowest 64 bits of a fingerprint as eight bytes."""
+    return _pack(fingerprint & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def find(keys: bytearray, key: bytes) -> int:
+    """Position of a fingerprint of eight bytes among others, -1 if it is not there."""
+    # Not "in": it first raises, formats and drops a TypeError inside, which costs as much as the search.
+    at = keys.find(key)
+    while at > 0 and at & 7:  # across the border of two fingerprints
+        at = keys.find(key, at + 1)
+    return at
+
+
+_pack = struct.Struct("<Q").pack

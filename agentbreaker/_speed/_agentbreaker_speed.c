@@ -461,6 +461,44 @@ done:
     return result;
 }
 
+/* Fingerprints, each once, the latest at the end: see `remember` in agentbreaker/kernel.py. */
+static PyObject *
+remember(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    if (given != 4 || !PyByteArray_CheckExact(args[0]) || !PyLong_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "the arguments are a bytearray, a fingerprint, a limit, and whether to renew");
+        return NULL;
+    }
+    uint64_t fingerprint = PyLong_AsUnsignedLongLongMask(args[1]);
+    Py_ssize_t limit = PyLong_AsSsize_t(args[2]), size = PyByteArray_Size(args[0]), at = 0;
+    int renew = PyObject_IsTrue(args[3]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (limit < 8 || size % 8) {
+        PyErr_SetString(PyExc_ValueError, "a fingerprint has eight bytes");
+        return NULL;
+    }
+    unsigned char key[8];
+    for (int i = 0; i < 8; i++)
+        key[i] = (unsigned char)(fingerprint >> 8 * i);
+    char *keys = PyByteArray_AsString(args[0]);
+    while (at < size && memcmp(keys + at, key, 8) != 0)
+        at += 8;
+    int known = at < size;
+    if (!known && size < limit) {
+        if (PyByteArray_Resize(args[0], size + 8) < 0)
+            return NULL;
+        memcpy(PyByteArray_AsString(args[0]) + size, key, 8);
+    }
+    else if (!known || renew) {
+        if (!known)
+            at = 0; /* the oldest makes room */
+        memmove(keys + at, keys + at + 8, (size_t)(size - at - 8));
+        memcpy(keys + size - 8, key, 8);
+    }
+    return PyBool_FromLong(known);
+}
+
 static PyMethodDef table_methods[] = {
     {"codes", (PyCFunction)(void (*)(void))Table_codes, METH_FASTCALL,
      "codes(text, lexicon) -> codes of the distinct tokens of a text, grammar left out"},
@@ -486,6 +524,8 @@ static PyType_Spec table_spec = {
 };
 
 static PyMethodDef functions[] = {
+    {"remember", (PyCFunction)(void (*)(void))remember, METH_FASTCALL,
+     "remember(fingerprints, fingerprint, limit in bytes, renew) -> whether it was there"},
     {"information", (PyCFunction)(void (*)(void))information, METH_FASTCALL,
      "information(codes, seen, now, shift) -> (weight of new words, new slots, renewed slots, new numbers or None)"},
     {NULL, NULL, 0, NULL},
