@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["COMPILED", "Table", "find", "information", "make_table", "pack", "remember"]
+__all__ = ["COMPILED", "Table", "count_of", "find", "information", "make_table", "pack", "remember"]
 
 #: What the compiled extension must say it is; increased there and here with every change of behaviour or signature.
 _VERSION = 1
@@ -43,6 +43,8 @@ class _Speed(Protocol):
     def information(
         self, codes: set[int], seen: bytearray, now: int, shift: int, /
     ) -> tuple[int, int, int, list[int] | None]: ...
+
+    def count_of(self, text: str, symbols: bytes, /) -> int: ...
 
     def remember(self, keys: bytearray, fingerprint: int, limit: int, renew: bool, /) -> bool: ...
 
@@ -115,6 +117,24 @@ def _information(codes: Iterable[int], seen: bytearray, now: int, shift: int) ->
         else:
             numbers.append(code)
     return words, fresh, renewed, numbers
+
+
+def count_of(text: str, symbols: bytes) -> int:
+    """Return how many characters of ASCII text are among these.
+
+    Raises:
+        UnicodeEncodeError: The text is not ASCII.
+    """
+    if _speed is not None and text.isascii():
+        try:
+            return _speed.count_of(text, symbols)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    return _count_of(text, symbols)
+
+
+def _count_of(text: str, symbols: bytes) -> int:
+    return len(text) - len(text.encode("ascii").translate(None, symbols))
 
 
 def remember(keys: bytearray, fingerprint: int, limit: int, renew: bool) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from agentbreaker.kernel import count_of
 from agentbreaker.text import prose_share
 
 __all__ = ["Machines", "code_lines", "is_machine_text"]
@@ -40,11 +41,9 @@ def is_machine_text(raw: str) -> bool:
     """
     if not raw.isascii():
         return False
-    data = raw.encode()
-    length = len(data)
-    if (length - len(data.translate(None, _SYMBOLS))) * _ONE_IN < length:
+    if count_of(raw, _SYMBOLS) * _ONE_IN < len(raw):
         return False
-    return prose_share(data) < _MOST_PROSE
+    return prose_share(raw.encode()) < _MOST_PROSE
 
 
 def code_lines(raw: str, *, machine: bool) -> list[int]:

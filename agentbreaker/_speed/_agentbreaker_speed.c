@@ -28,6 +28,7 @@
 #define PADDING (2 * BLOCK)
 #define STACK_BYTES 4096 /* longer texts are handled on the heap */
 #define STACK_CODES 512
+#define AHEAD 16
 #define RECENT 1024 /* a power of two */
 
 #if defined(__BYTE_ORDER__) && defined(__ORDER_BIG_ENDIAN__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -169,20 +170,35 @@ ask(PyObject *lexicon, const unsigned char *token, Py_ssize_t length)
     return code;
 }
 
+/* What the table knows a short token by. */
+typedef struct {
+    uint64_t first;
+    uint32_t last;
+} Key;
+
+static Key
+key_of(const unsigned char *token, Py_ssize_t length)
+{
+    uint64_t rest = load(token + 8, length - 8);
+    Key key = {load(token, length), 0};
+    memcpy(&key.last, &rest, sizeof key.last); /* on either byte order the first four bytes in memory */
+    return key;
+}
+
+static ShortEntry *
+line_of(Table *self, Key key)
+{
+    uint64_t hash = mixed(mixed(self->seed, key.first), key.last);
+    return self->shorts + (hash >> 20 & (SHORT_LINES - 1)) * SHORT_WAYS;
+}
+
 /* The code of a token (folded, with PADDING readable bytes behind it); -1 with an exception set. */
 static int64_t
 code_of(Table *self, PyObject *lexicon, const unsigned char *token, Py_ssize_t length)
 {
     if (length <= SHORT_BYTES) {
-        struct {
-            uint64_t first;
-            uint32_t last;
-        } key;
-        key.first = load(token, length);
-        uint64_t rest = load(token + 8, length - 8);
-        memcpy(&key.last, &rest, sizeof key.last); /* on either byte order the first four bytes in memory */
-        uint64_t hash = mixed(mixed(self->seed, key.first), key.last);
-        ShortEntry *line = self->shorts + (hash >> 20 & (SHORT_LINES - 1)) * SHORT_WAYS;
+        Key key = key_of(token, length);
+        ShortEntry *line = line_of(self, key);
         /* All four are compared: which of them it is cannot be predicted either. */
         unsigned match = 0;
         for (int way = 0; way < SHORT_WAYS; way++) {
@@ -274,6 +290,13 @@ each_token(Table *self, PyObject *raw, PyObject *lexicon, PyObject *set, Py_ssiz
     Py_ssize_t count = 0;
     for (Py_ssize_t i = 0; i < tokens; i++) {
         Span span = spans[i];
+#if defined(__GNUC__) || defined(__clang__)
+        /* Most of the time goes into waiting for the memory of the table: it is asked for well before it is needed. */
+        if (i + AHEAD < tokens) {
+            Span later = spans[i + AHEAD];
+            __builtin_prefetch(line_of(self, key_of(folded + later.start, (Py_ssize_t)(later.end - later.start))));
+        }
+#endif
         int64_t code = code_of(self, lexicon, folded + span.start, (Py_ssize_t)(span.end - span.start));
         if (code < 0) {
             failed = 1;
@@ -499,6 +522,29 @@ remember(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
     return PyBool_FromLong(known);
 }
 
+/* How many characters of ASCII text are among these: see `count_of` in agentbreaker/kernel.py. */
+static PyObject *
+count_of(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    unsigned char wanted[256] = {0};
+    char *symbols;
+    Py_ssize_t length, kinds, count = 0;
+    if (given != 2 || !PyUnicode_CheckExact(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "the arguments are a text and the bytes to count");
+        return NULL;
+    }
+    if (PyBytes_AsStringAndSize(args[1], &symbols, &kinds) < 0)
+        return NULL;
+    const char *text = PyUnicode_AsUTF8AndSize(args[0], &length);
+    if (text == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < kinds; i++)
+        wanted[(unsigned char)symbols[i]] = 1;
+    for (Py_ssize_t i = 0; i < length; i++)
+        count += wanted[(unsigned char)text[i]];
+    return PyLong_FromSsize_t(count);
+}
+
 static PyMethodDef table_methods[] = {
     {"codes", (PyCFunction)(void (*)(void))Table_codes, METH_FASTCALL,
      "codes(text, lexicon) -> codes of the distinct tokens of a text, grammar left out"},
@@ -524,6 +570,8 @@ static PyType_Spec table_spec = {
 };
 
 static PyMethodDef functions[] = {
+    {"count_of", (PyCFunction)(void (*)(void))count_of, METH_FASTCALL,
+     "count_of(text, symbols) -> how many characters of ASCII text are among the symbols"},
     {"remember", (PyCFunction)(void (*)(void))remember, METH_FASTCALL,
      "remember(fingerprints, fingerprint, limit in bytes, renew) -> whether it was there"},
     {"information", (PyCFunction)(void (*)(void))information, METH_FASTCALL,
