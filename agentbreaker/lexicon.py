@@ -27,6 +27,8 @@ from math import log2
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from agentbreaker.kernel import make_table
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -111,20 +113,27 @@ class Lexicon(dict[bytes, int]):
 
     Shared by all conversations of the process: it holds facts about the language, nothing about a conversation.
     Concurrent use is safe: two threads that meet a new token compute the same code.
+
+    Attributes:
+        table: The compiled cache in front of it, ``None`` where everything is done in Python.  It holds no token that
+            the lexicon has forgotten, so both know the same predecessors.
     """
 
-    __slots__ = ("_fixed", "_odds", "_predecessors")
+    __slots__ = ("_fixed", "_odds", "_predecessors", "table")
 
     def __init__(self) -> None:
         super().__init__()
         self._predecessors: dict[int, int] = {}
         self._fixed = _fixed_weights()
         self._odds = _pair_odds(self._fixed)
+        self.table = make_table()
 
     def __missing__(self, token: bytes) -> int:
         if len(self) >= _MAX_TOKENS:
             self.clear()
             self._predecessors.clear()
+            if self.table is not None:
+                self.table.clear()
         code = self._fixed.get(token)
         if code is None:
             code = self._code_of(token)

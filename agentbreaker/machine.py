@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from agentbreaker.kernel import count_of
 from agentbreaker.text import prose_share
 
 __all__ = ["Machines", "code_lines", "is_machine_text"]
@@ -41,12 +42,10 @@ def is_machine_text(raw: str) -> bool:
     """
     if not raw.isascii():
         return False
-    data = raw.encode()
-    length = len(data)
-    symbols = length - len(data.translate(None, _SYMBOLS))
-    if not symbols or symbols * _ONE_IN < length:
+    symbols = count_of(raw, _SYMBOLS)
+    if not symbols or symbols * _ONE_IN < len(raw):
         return False
-    return prose_share(data) < _MOST_PROSE
+    return prose_share(raw.encode()) < _MOST_PROSE
 
 
 def code_lines(raw: str, *, machine: bool) -> list[int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agentbreaker.artefacts import SAME_ARTEFACT, SMALLEST_ARTEFACT, Artefacts
 from agentbreaker.headers import Headers
+from agentbreaker.kernel import information
 from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WEIGHT_UNIT, lexicon
 from agentbreaker.machine import Machines, code_lines, is_machine_text
 from agentbreaker.observation import Kind, Observation, Round
@@ -220,29 +221,7 @@ class NoveltyMeter:
 
     def _information(self, text: Text) -> float:
         """Information of the tokens that the conversation has not had lately, and remember them."""
-        seen = self._seen
-        now = self._generation
-        before = now - 1
-        shift = _SLOT_SHIFT
-        words = fresh = renewed = 0
-        numbers: list[int] | None = None
-        for code in text.codes:
-            slot = code >> shift
-            heard = seen[slot]
-            if heard == now:
-                continue
-            seen[slot] = now
-            if heard == before:
-                renewed += 1
-                continue
-            fresh += 1
-            facts = code & 0xFF
-            if facts < 0x80:  # NUMERIC, written out: this runs for every new word
-                words += facts
-            elif numbers is None:
-                numbers = [code]
-            else:
-                numbers.append(code)
+        words, fresh, renewed, numbers = information(text.codes, self._seen, self._generation, _SLOT_SHIFT)
         # Some new words fall into a slot that another word has taken: as many, on average, as slots are taken.
         info = words / WEIGHT_UNIT / (1.0 - (self._words + self._words_before) / _SLOTS)
         if numbers is not None:

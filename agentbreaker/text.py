@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 import unicodedata
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from agentbreaker.kernel import find, pack, remember
 from agentbreaker.lexicon import NUMERIC, lexicon
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 #: Digits to "0", all other bytes as they are: where there is neither of these, there is no clock and no date.
 _DIGITS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
 _CLOCK_SHAPE, _DATE_SHAPE = b"0:00", b"0000-00-00"
-#: A UUID has four of these; few other texts have.
-_UUID_HYPHENS = 4
+#: The same for the digits of a UUID, which has four hyphens; few other texts have.
+_HEXADECIMALS = bytes(48 if chr(byte) in "0123456789abcdefABCDEF" else byte for byte in range(256))
+_UUID_SHAPE, _UUID_HYPHENS = b"0-0000-0000-0000-0", 4
 _FAILURE = re.compile(
     r"\b(?:error|errors|failed|failure|exception|traceback|not found|no results?|no matches|no such|none|null|empty|"
     r"invalid|denied|forbidden|unavailable|timed out|timeout|unable|cannot|404|500|503|"
@@ -147,15 +148,28 @@ def analyse(message: Message) -> Text:
 
 def codes_of(raw: bytes) -> set[int]:
     """Codes of the distinct tokens of ASCII or canonical text, grammar left out."""
-    codes = set(map(lexicon().__getitem__, raw.translate(_FOLD).split()))
+    words = lexicon()
+    if words.table is not None:
+        try:
+            return words.table.codes(raw, words)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    codes = set(map(words.__getitem__, raw.translate(_FOLD).split()))
     codes.discard(0)
     return codes
 
 
 def prose_share(raw: bytes) -> float:
     """Share of grammar, in [0, 1], among the words of ASCII text: a third to a half of prose, next to none of code."""
+    table = lexicon()
+    if table.table is not None:
+        try:
+            grammar, tokens = table.table.grammar(raw, table)
+            return grammar / tokens if tokens else 0.0
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
     words = raw.translate(_FOLD).split()
-    return list(map(lexicon().__getitem__, words)).count(0) / len(words) if words else 0.0
+    return list(map(table.__getitem__, words)).count(0) / len(words) if words else 0.0
 
 
 def body_of(text: Text, body: str) -> Text:
@@ -167,15 +181,29 @@ def body_of(text: Text, body: str) -> Text:
 def volatile_codes(text: Text) -> set[int]:
     """Codes of the numbers that belong to clocks, dates and UUIDs: they differ every time and tell nothing."""
     raw = text.raw
-    found: list[str] = []
-    # The regular expressions cost as much as all the rest, and most texts that have a ":" or a "-" have none of these.
-    shape = raw.encode().translate(_DIGITS) if raw.isascii() else None
-    if shape is None or shape.find(_CLOCK_SHAPE) >= 0 or shape.find(_DATE_SHAPE) >= 0:
-        found = _CLOCK.findall(raw)
-    if raw.count("-") >= _UUID_HYPHENS:
-        found += _UUID.findall(raw)
+    if raw.isascii():
+        # The regular expressions cost as much as all the rest: they read the words of the right shape and no others.
+        shape = raw.encode().translate(_DIGITS)
+        found = _findall(_CLOCK, raw, shape, _CLOCK_SHAPE) + _findall(_CLOCK, raw, shape, _DATE_SHAPE)
+        if raw.count("-") >= _UUID_HYPHENS:
+            found += _findall(_UUID, raw, raw.encode().translate(_HEXADECIMALS), _UUID_SHAPE)
+    else:
+        found = _CLOCK.findall(raw) + _UUID.findall(raw)
     table = lexicon()
     return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}
+
+
+def _findall(pattern: re.Pattern[str], raw: str, shape: bytes, needle: bytes) -> list[str]:
+    """What a pattern finds in ASCII text; none of its matches has a blank in it, and all have the needle as shape."""
+    found: list[str] = []
+    at = shape.find(needle)
+    while at >= 0:
+        end = raw.find(" ", at)
+        if end < 0:
+            end = len(raw)
+        found += pattern.findall(raw, raw.rfind(" ", 0, at) + 1, end)
+        at = shape.find(needle, end)
+    return found
 
 
 class Recent:
@@ -191,15 +219,8 @@ class Recent:
         self._keys = bytearray()
         self._limit = limit * 8
 
-    def _find(self, key: bytes) -> int:
-        keys = self._keys
-        at = keys.find(key)
-        while at > 0 and at & 7:  # across the border of two fingerprints
-            at = keys.find(key, at + 1)
-        return at
-
     def __contains__(self, fingerprint: int) -> bool:
-        return self._find(_pack(fingerprint & _64_BITS)) >= 0
+        return find(self._keys, pack(fingerprint)) >= 0
 
     def add(self, fingerprint: int, *, renew: bool = True) -> bool:
         """Remember a fingerprint; return whether it was there.
@@ -208,22 +229,7 @@ class Recent:
             fingerprint: Any integer; its lowest 64 bits count.
             renew: Whether one that was there becomes the latest.
         """
-        key = _pack(fingerprint & _64_BITS)
-        keys = self._keys
-        # Not "in": it first raises, formats and drops a TypeError inside, which costs as much as the search.
-        if keys.find(key) >= 0 and (at := self._find(key)) >= 0:
-            if renew:
-                del keys[at : at + 8]
-                keys += key
-            return True
-        if len(keys) >= self._limit:
-            del keys[:8]
-        keys += key
-        return False
-
-
-_pack = struct.Struct("<Q").pack
-_64_BITS = 0xFFFF_FFFF_FFFF_FFFF
+        return remember(self._keys, fingerprint, self._limit, renew)
 
 
 def is_silent(text: Text) -> bool:

@@ -32,6 +32,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "rounds",
         "artefacts",
         "embedding",
+        "kernel",
+        "_speed",
     ),
     "decisions": ("policy", "scoring", "breaker", "failure", "telemetry", "stores"),
     "wiring": (

@@ -112,10 +112,9 @@ class SemanticRepeat:
         ...     def embed(self, texts):
         ...         return [[text in news, text not in news] for text in texts]
         >>> guard = Guard(embedder=Toy())
-        >>> said = "accord bliss chime duet echo fanfare glee".split()
-        >>> for n, word in enumerate(said):
-        ...     text = f"A {word}, a veritable {word}hood, {word}fully sung."
-        ...     decision = guard.observe(Message("c", "ab"[n % 2], content=text))
+        >>> for n, word in enumerate("accord bliss chime duet echo fanfare".split()):
+        ...     said = f"A {word}, a veritable {word}hood, {word}fully sung."
+        ...     decision = guard.observe(Message("c", "ab"[n % 2], content=said))
         >>> decision.code, decision.action.value
         ('AB303', 'halt')
 

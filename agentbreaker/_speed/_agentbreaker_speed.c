@@ -1,0 +1,610 @@
+/* The hot path of agentbreaker in C: the same answers as agentbreaker/kernel.py, the reference, only sooner.
+ *
+ * There is no global state.  A Table belongs to one Lexicon and remembers codes that the Lexicon has computed; what it
+ * does not hold, it asks for.  It is a cache of fixed size with four tokens (or two long ones) to a line of memory:
+ * a look-up touches one line, whatever the tokens are, so nobody can choose tokens that make it slow, and a full line
+ * drops its oldest token.  The bytes of a token are stored and compared, never only a hash.
+ *
+ * Stable ABI of CPython 3.11; every function holds the GIL.  What is unusual raises, and the caller computes in Python.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Increased with every change of behaviour or signature; agentbreaker/kernel.py takes no other. */
+#define KERNEL_VERSION 1
+
+#define SHORT_BYTES 12
+#define LONG_BYTES 28
+#define SHORT_WAYS 4
+#define LONG_WAYS 2
+#define SHORT_LINES 8192 /* 32,768 tokens in 512 KiB; a power of two */
+#define LONG_LINES 2048  /* 4,096 tokens in 128 KiB; a power of two */
+#define LINE_BYTES 64
+/* Folded text is handled 64 bytes at a time, and eight bytes are read from any byte of a token, four times. */
+#define BLOCK 64
+#define PADDING (2 * BLOCK)
+#define STACK_BYTES 4096 /* longer texts are handled on the heap */
+#define STACK_CODES 512
+#define AHEAD 16
+#define RECENT 1024 /* a power of two */
+
+#if defined(__BYTE_ORDER__) && defined(__ORDER_BIG_ENDIAN__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define BIG_ENDIAN_BYTES 1
+#else
+#define BIG_ENDIAN_BYTES 0
+#endif
+
+/* Tokens hold no NUL, as folding makes blanks of them: filled up with NULs they are told apart, and empty is free. */
+typedef struct {
+    unsigned char token[SHORT_BYTES];
+    uint32_t code;
+} ShortEntry;
+
+typedef struct {
+    unsigned char token[LONG_BYTES];
+    uint32_t code;
+} LongEntry;
+
+typedef struct {
+    PyObject_HEAD
+    void *memory; /* as it was allocated */
+    ShortEntry *shorts;
+    LongEntry *longs;
+    uint64_t seed;
+    uint64_t clears;
+} Table;
+
+/* Where a token begins and ends in the folded text. */
+typedef struct {
+    uint32_t start, end;
+} Span;
+
+static unsigned
+lowest_bit(uint64_t bits)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return (unsigned)__builtin_ctzll(bits);
+#else
+    unsigned position = 0;
+    while ((bits & 1) == 0) {
+        bits >>= 1;
+        position++;
+    }
+    return position;
+#endif
+}
+
+/* The first `bytes` bytes (at most eight count, less than one counts as none), the others NUL. */
+static uint64_t
+load(const unsigned char *from, Py_ssize_t bytes)
+{
+    uint64_t word;
+    int unused = bytes >= 8 ? 0 : bytes <= 0 ? 64 : (int)(64 - 8 * bytes);
+    memcpy(&word, from, sizeof word);
+    /* Two shifts, since one by 64 bits is undefined: no branch, the length of a word cannot be predicted. */
+    if (BIG_ENDIAN_BYTES)
+        return word & ~(uint64_t)0 << (unused / 2) << (unused - unused / 2);
+    return word & ~(uint64_t)0 >> (unused / 2) >> (unused - unused / 2);
+}
+
+static uint64_t
+mixed(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 29;
+}
+
+/* Letters and digits stay (lower case), bytes of UTF-8 sequences stay, all else becomes a blank, as does the padding. */
+static void
+fold(unsigned char *to, const unsigned char *from, Py_ssize_t length)
+{
+    for (Py_ssize_t i = 0; i < length; i++) {
+        unsigned char byte = from[i], low = byte | 32;
+        unsigned char letter = ((unsigned char)(low - 'a') < 26) & (byte < 128);
+        unsigned char other = ((unsigned char)(byte - '0') < 10) | (byte >= 128);
+        to[i] = letter ? low : other ? byte : 32;
+    }
+    memset(to + length, 32, PADDING);
+}
+
+/* One bit for each of 64 bytes, the lowest for the first: whether it belongs to a token. */
+static uint64_t
+word_bits(const unsigned char *folded)
+{
+    unsigned char flags[BLOCK];
+    uint64_t bits = 0;
+    for (int i = 0; i < BLOCK; i++)
+        flags[i] = folded[i] != 32;
+    for (int i = 0; i < BLOCK; i += 8) {
+#if BIG_ENDIAN_BYTES
+        for (int j = 0; j < 8; j++)
+            bits |= (uint64_t)flags[i + j] << (i + j);
+#else
+        uint64_t eight;
+        memcpy(&eight, flags + i, sizeof eight);
+        bits |= (eight * UINT64_C(0x0102040810204080) >> 56) << i;
+#endif
+    }
+    return bits;
+}
+
+/* Where the tokens are; returns how many.  Borders come by turns: a token begins, it ends, the next begins. */
+static Py_ssize_t
+split(const unsigned char *folded, Py_ssize_t length, uint32_t *borders)
+{
+    uint64_t carry = 0;
+    Py_ssize_t found = 0;
+    /* One block more than there are bytes for: the last token ends before or in it. */
+    for (Py_ssize_t block = 0; block <= length; block += BLOCK) {
+        uint64_t bits = word_bits(folded + block);
+        uint64_t changes = bits ^ (bits << 1 | carry);
+        carry = bits >> 63;
+        for (; changes; changes &= changes - 1)
+            borders[found++] = (uint32_t)block + lowest_bit(changes);
+    }
+    return found / 2;
+}
+
+/* The code of a token from the Lexicon itself; -1 with an exception set. */
+static int64_t
+ask(PyObject *lexicon, const unsigned char *token, Py_ssize_t length)
+{
+    PyObject *key = PyBytes_FromStringAndSize((const char *)token, length);
+    if (key == NULL)
+        return -1;
+    PyObject *value = PyObject_GetItem(lexicon, key);
+    Py_DECREF(key);
+    if (value == NULL)
+        return -1;
+    long long code = PyLong_AsLongLong(value);
+    Py_DECREF(value);
+    if (code == -1 && PyErr_Occurred())
+        return -1;
+    if (code < 0 || code >= (1LL << 30)) {
+        PyErr_SetString(PyExc_OverflowError, "a code has 30 bits");
+        return -1;
+    }
+    return code;
+}
+
+/* What the table knows a short token by. */
+typedef struct {
+    uint64_t first;
+    uint32_t last;
+} Key;
+
+static Key
+key_of(const unsigned char *token, Py_ssize_t length)
+{
+    uint64_t rest = load(token + 8, length - 8);
+    Key key = {load(token, length), 0};
+    memcpy(&key.last, &rest, sizeof key.last); /* on either byte order the first four bytes in memory */
+    return key;
+}
+
+static ShortEntry *
+line_of(Table *self, Key key)
+{
+    uint64_t hash = mixed(mixed(self->seed, key.first), key.last);
+    return self->shorts + (hash >> 20 & (SHORT_LINES - 1)) * SHORT_WAYS;
+}
+
+/* The code of a token (folded, with PADDING readable bytes behind it); -1 with an exception set. */
+static int64_t
+code_of(Table *self, PyObject *lexicon, const unsigned char *token, Py_ssize_t length)
+{
+    if (length <= SHORT_BYTES) {
+        Key key = key_of(token, length);
+        ShortEntry *line = line_of(self, key);
+        /* All four are compared: which of them it is cannot be predicted either. */
+        unsigned match = 0;
+        for (int way = 0; way < SHORT_WAYS; way++) {
+            uint64_t first;
+            uint32_t last;
+            memcpy(&first, line[way].token, sizeof first);
+            memcpy(&last, line[way].token + 8, sizeof last);
+            match |= (unsigned)((first == key.first) & (last == key.last)) << way;
+        }
+        if (match)
+            return line[lowest_bit(match)].code;
+        uint64_t clears = self->clears;
+        int64_t code = ask(lexicon, token, length);
+        if (code >= 0 && clears == self->clears) {
+            memmove(line + 1, line, (SHORT_WAYS - 1) * sizeof *line);
+            memcpy(line->token, &key.first, 8);
+            memcpy(line->token + 8, &key.last, 4);
+            line->code = (uint32_t)code;
+        }
+        return code;
+    }
+    if (length <= LONG_BYTES) {
+        unsigned char key[LONG_BYTES] = {0};
+        memcpy(key, token, (size_t)length);
+        uint64_t hash = self->seed;
+        for (Py_ssize_t at = 0; at < length; at += 8)
+            hash = mixed(hash, load(token + at, length - at));
+        LongEntry *line = self->longs + (hash >> 20 & (LONG_LINES - 1)) * LONG_WAYS;
+        for (int way = 0; way < LONG_WAYS; way++)
+            if (memcmp(line[way].token, key, LONG_BYTES) == 0)
+                return line[way].code;
+        uint64_t clears = self->clears;
+        int64_t code = ask(lexicon, token, length);
+        if (code >= 0 && clears == self->clears) {
+            memmove(line + 1, line, (LONG_WAYS - 1) * sizeof *line);
+            memcpy(line->token, key, LONG_BYTES);
+            line->code = (uint32_t)code;
+        }
+        return code;
+    }
+    return ask(lexicon, token, length);
+}
+
+static int
+add(PyObject *set, uint32_t code)
+{
+    PyObject *value = PyLong_FromUnsignedLong(code);
+    if (value == NULL)
+        return -1;
+    int failed = PySet_Add(set, value);
+    Py_DECREF(value);
+    return failed;
+}
+
+/* Go through the tokens; fill the set if there is one, else only count.  0, or -1 with an exception set. */
+static int
+each_token(Table *self, PyObject *raw, PyObject *lexicon, PyObject *set, Py_ssize_t *all, Py_ssize_t *grammar)
+{
+    unsigned char stack[STACK_BYTES + PADDING];
+    Span stack_spans[STACK_BYTES / 2 + 1];
+    uint32_t recent[RECENT];
+    char *bytes;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(raw, &bytes, &length) < 0)
+        return -1;
+    if (length > INT32_MAX - PADDING) {
+        PyErr_SetString(PyExc_OverflowError, "the text is too long");
+        return -1;
+    }
+    unsigned char *folded = stack;
+    Span *spans = stack_spans;
+    int failed = 0;
+    if (length > STACK_BYTES) {
+        folded = PyMem_Malloc((size_t)length + PADDING);
+        spans = PyMem_Malloc(((size_t)length / 2 + 1) * sizeof *spans);
+        if (folded == NULL || spans == NULL) {
+            PyErr_NoMemory();
+            failed = 1;
+            goto done;
+        }
+    }
+    fold(folded, (const unsigned char *)bytes, length);
+    Py_ssize_t tokens = split(folded, length, &spans->start);
+    *all = tokens;
+    *grammar = 0;
+    memset(recent, 255, sizeof recent); /* no code is so large */
+    /* The codes, most of those that come twice left out, take the place of the spans already read. */
+    uint32_t *codes = &spans->start;
+    Py_ssize_t count = 0;
+    for (Py_ssize_t i = 0; i < tokens; i++) {
+        Span span = spans[i];
+#if defined(__GNUC__) || defined(__clang__)
+        /* Most of the time goes into waiting for the memory of the table: it is asked for well before it is needed. */
+        if (i + AHEAD < tokens) {
+            Span later = spans[i + AHEAD];
+            __builtin_prefetch(line_of(self, key_of(folded + later.start, (Py_ssize_t)(later.end - later.start))));
+        }
+#endif
+        int64_t code = code_of(self, lexicon, folded + span.start, (Py_ssize_t)(span.end - span.start));
+        if (code < 0) {
+            failed = 1;
+            goto done;
+        }
+        uint32_t *latest = &recent[code >> 17 & (RECENT - 1)];
+        codes[count] = (uint32_t)code;
+        count += *latest != (uint32_t)code;
+        *latest = (uint32_t)code;
+        *grammar += code == 0;
+    }
+    if (set == NULL)
+        goto done;
+    for (Py_ssize_t i = 0; i < count && !failed; i++)
+        failed = add(set, codes[i]);
+    /* As in Python, where the 0 is added and taken out at the end: so the set has the same order. */
+    if (!failed && *grammar) {
+        PyObject *zero = PyLong_FromLong(0);
+        failed = zero == NULL || PySet_Discard(set, zero) < 0;
+        Py_XDECREF(zero);
+    }
+done:
+    if (folded != stack)
+        PyMem_Free(folded);
+    if (spans != stack_spans)
+        PyMem_Free(spans);
+    return failed ? -1 : 0;
+}
+
+static int
+two_arguments(Py_ssize_t given)
+{
+    if (given == 2)
+        return 1;
+    PyErr_SetString(PyExc_TypeError, "the arguments are the text and the lexicon");
+    return 0;
+}
+
+static PyObject *
+Table_codes(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    Py_ssize_t all, grammar;
+    if (!two_arguments(given))
+        return NULL;
+    PyObject *set = PySet_New(NULL);
+    if (set != NULL && each_token((Table *)self, args[0], args[1], set, &all, &grammar) < 0) {
+        Py_DECREF(set);
+        return NULL;
+    }
+    return set;
+}
+
+static PyObject *
+Table_grammar(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    Py_ssize_t all, grammar;
+    if (!two_arguments(given) || each_token((Table *)self, args[0], args[1], NULL, &all, &grammar) < 0)
+        return NULL;
+    return Py_BuildValue("nn", grammar, all);
+}
+
+static PyObject *
+Table_clear(PyObject *object, PyObject *Py_UNUSED(nothing))
+{
+    Table *self = (Table *)object;
+    self->clears++;
+    memset(self->shorts, 0, (size_t)SHORT_LINES * LINE_BYTES);
+    memset(self->longs, 0, (size_t)LONG_LINES * LINE_BYTES);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+Table_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "", names))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Table *self = (Table *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->memory = PyMem_Calloc(SHORT_LINES + LONG_LINES + 1, LINE_BYTES);
+    if (self->memory == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    uintptr_t start = ((uintptr_t)self->memory + LINE_BYTES - 1) & ~(uintptr_t)(LINE_BYTES - 1);
+    self->shorts = (ShortEntry *)start;
+    self->longs = (LongEntry *)(start + (uintptr_t)SHORT_LINES * LINE_BYTES);
+    self->seed = mixed((uint64_t)(uintptr_t)self, (uint64_t)start);
+    return (PyObject *)self;
+}
+
+static void
+Table_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    PyMem_Free(((Table *)self)->memory);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* The words that a conversation has not had lately: see `information` in agentbreaker/kernel.py. */
+static PyObject *
+information(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    uint32_t stack[STACK_CODES], *codes = stack;
+    if (given != 4) {
+        PyErr_SetString(PyExc_TypeError, "the arguments are the codes, the slots, the generation and the shift");
+        return NULL;
+    }
+    if (!PyAnySet_CheckExact(args[0]) || !PyByteArray_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "a set of codes and a bytearray are wanted");
+        return NULL;
+    }
+    long now = PyLong_AsLong(args[2]), shift = PyLong_AsLong(args[3]);
+    if ((now == -1 || shift == -1) && PyErr_Occurred())
+        return NULL;
+    if (now < 1 || now > 255 || shift < 0 || shift > 31) {
+        PyErr_SetString(PyExc_ValueError, "the generation or the shift is out of range");
+        return NULL;
+    }
+    Py_ssize_t size = PySet_Size(args[0]), slots = PyByteArray_Size(args[1]), count = 0;
+    if (size < 0 || slots < 0)
+        return NULL;
+    if (size > STACK_CODES) {
+        if ((size_t)size > (size_t)PY_SSIZE_T_MAX / sizeof *codes ||
+            (codes = PyMem_Malloc((size_t)size * sizeof *codes)) == NULL)
+            return PyErr_NoMemory();
+    }
+    PyObject *numbers = NULL, *result = NULL, *item, *iterator = PyObject_GetIter(args[0]);
+    if (iterator == NULL)
+        goto done;
+    /* First all is checked, then it is remembered: what raises has changed nothing. */
+    while ((item = PyIter_Next(iterator)) != NULL) {
+        long long code = PyLong_CheckExact(item) ? PyLong_AsLongLong(item) : -1;
+        Py_DECREF(item);
+        if (code < 0 || code > UINT32_MAX || (code >> shift) >= slots || count >= size) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "a code is out of range");
+            goto done;
+        }
+        codes[count++] = (uint32_t)code;
+    }
+    if (PyErr_Occurred())
+        goto done;
+    numbers = Py_NewRef(Py_None);
+    unsigned char *seen = (unsigned char *)PyByteArray_AsString(args[1]);
+    long long words = 0;
+    Py_ssize_t fresh = 0, renewed = 0, figures = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        uint32_t code = codes[i];
+        unsigned char *slot = seen + (code >> shift);
+        long heard = *slot;
+        if (heard == now)
+            continue;
+        *slot = (unsigned char)now;
+        if (heard == now - 1) {
+            renewed++;
+            continue;
+        }
+        fresh++;
+        if ((code & 0x80) == 0)
+            words += code & 0x7F;
+        else
+            codes[figures++] = code; /* at or before the code just read */
+    }
+    if (figures) {
+        Py_DECREF(numbers);
+        if ((numbers = PyList_New(figures)) == NULL)
+            goto done; /* no memory: the words of this message count as heard, which is the lesser evil */
+        for (Py_ssize_t i = 0; i < figures; i++) {
+            PyObject *number = PyLong_FromUnsignedLong(codes[i]);
+            if (number == NULL || PyList_SetItem(numbers, i, number) < 0)
+                goto done;
+        }
+    }
+    result = Py_BuildValue("LnnO", words, fresh, renewed, numbers);
+done:
+    Py_XDECREF(iterator);
+    Py_XDECREF(numbers);
+    if (codes != stack)
+        PyMem_Free(codes);
+    return result;
+}
+
+/* Fingerprints, each once, the latest at the end: see `remember` in agentbreaker/kernel.py. */
+static PyObject *
+remember(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    if (given != 4 || !PyByteArray_CheckExact(args[0]) || !PyLong_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "the arguments are a bytearray, a fingerprint, a limit, and whether to renew");
+        return NULL;
+    }
+    uint64_t fingerprint = PyLong_AsUnsignedLongLongMask(args[1]);
+    Py_ssize_t limit = PyLong_AsSsize_t(args[2]), size = PyByteArray_Size(args[0]), at = 0;
+    int renew = PyObject_IsTrue(args[3]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (limit < 8 || size % 8) {
+        PyErr_SetString(PyExc_ValueError, "a fingerprint has eight bytes");
+        return NULL;
+    }
+    unsigned char key[8];
+    for (int i = 0; i < 8; i++)
+        key[i] = (unsigned char)(fingerprint >> 8 * i);
+    char *keys = PyByteArray_AsString(args[0]);
+    while (at < size && memcmp(keys + at, key, 8) != 0)
+        at += 8;
+    int known = at < size;
+    if (!known && size < limit) {
+        if (PyByteArray_Resize(args[0], size + 8) < 0)
+            return NULL;
+        memcpy(PyByteArray_AsString(args[0]) + size, key, 8);
+    }
+    else if (!known || renew) {
+        if (!known)
+            at = 0; /* the oldest makes room */
+        memmove(keys + at, keys + at + 8, (size_t)(size - at - 8));
+        memcpy(keys + size - 8, key, 8);
+    }
+    return PyBool_FromLong(known);
+}
+
+/* How many characters of ASCII text are among these: see `count_of` in agentbreaker/kernel.py. */
+static PyObject *
+count_of(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    unsigned char wanted[256] = {0};
+    char *symbols;
+    Py_ssize_t length, kinds, count = 0;
+    if (given != 2 || !PyUnicode_CheckExact(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "the arguments are a text and the bytes to count");
+        return NULL;
+    }
+    if (PyBytes_AsStringAndSize(args[1], &symbols, &kinds) < 0)
+        return NULL;
+    const char *text = PyUnicode_AsUTF8AndSize(args[0], &length);
+    if (text == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < kinds; i++)
+        wanted[(unsigned char)symbols[i]] = 1;
+    for (Py_ssize_t i = 0; i < length; i++)
+        count += wanted[(unsigned char)text[i]];
+    return PyLong_FromSsize_t(count);
+}
+
+static PyMethodDef table_methods[] = {
+    {"codes", (PyCFunction)(void (*)(void))Table_codes, METH_FASTCALL,
+     "codes(text, lexicon) -> codes of the distinct tokens of a text, grammar left out"},
+    {"grammar", (PyCFunction)(void (*)(void))Table_grammar, METH_FASTCALL,
+     "grammar(text, lexicon) -> (tokens of a text that are grammar, all of its tokens)"},
+    {"clear", Table_clear, METH_NOARGS, "clear() forgets all tokens"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot table_slots[] = {
+    {Py_tp_doc, "Codes of tokens that a lexicon has computed."},
+    {Py_tp_new, Table_new},
+    {Py_tp_dealloc, Table_dealloc},
+    {Py_tp_methods, table_methods},
+    {0, NULL},
+};
+
+static PyType_Spec table_spec = {
+    .name = "_agentbreaker_speed.Table",
+    .basicsize = sizeof(Table),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = table_slots,
+};
+
+static PyMethodDef functions[] = {
+    {"count_of", (PyCFunction)(void (*)(void))count_of, METH_FASTCALL,
+     "count_of(text, symbols) -> how many characters of ASCII text are among the symbols"},
+    {"remember", (PyCFunction)(void (*)(void))remember, METH_FASTCALL,
+     "remember(fingerprints, fingerprint, limit in bytes, renew) -> whether it was there"},
+    {"information", (PyCFunction)(void (*)(void))information, METH_FASTCALL,
+     "information(codes, seen, now, shift) -> (weight of new words, new slots, renewed slots, new numbers or None)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+execute(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &table_spec, NULL);
+    if (type == NULL)
+        return -1;
+    int failed = PyModule_AddObjectRef(module, "Table", type);
+    Py_DECREF(type);
+    return failed < 0 ? -1 : PyModule_AddIntConstant(module, "KERNEL_VERSION", KERNEL_VERSION);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)execute},
+    {0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_agentbreaker_speed",
+    .m_doc = "The hot path of agentbreaker, compiled.  Private: agentbreaker.kernel is the way in.",
+    .m_methods = functions,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC
+PyInit__agentbreaker_speed(void)
+{
+    return PyModuleDef_Init(&module);
+}

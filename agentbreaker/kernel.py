@@ -1,0 +1,188 @@
+"""The inner loops of a message: compiled where the installation could compile them, else in Python.
+
+The Python here and in :mod:`agentbreaker.text` is the reference.  The compiled extension (``_speed/``) gives the same
+answers, bit for bit, and is never needed: where it is missing, of another version, or raises, Python answers.
+``AGENTBREAKER_PURE=1`` in the environment, read once when this module is imported, leaves it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["COMPILED", "Table", "count_of", "find", "information", "make_table", "pack", "remember"]
+
+#: What the compiled extension must say it is; increased there and here with every change of behaviour or signature.
+_VERSION = 1
+
+
+class Table(Protocol):
+    """Codes of tokens that a lexicon has computed: a cache in front of it, of fixed size."""
+
+    def codes(self, raw: bytes, lexicon: Mapping[bytes, int], /) -> set[int]:
+        """Return the codes of the distinct tokens of ASCII or canonical text, grammar left out."""
+
+    def grammar(self, raw: bytes, lexicon: Mapping[bytes, int], /) -> tuple[int, int]:
+        """Return how many tokens of such a text are grammar, and how many there are."""
+
+    def clear(self) -> None:
+        """Forget all tokens."""
+
+
+class _Speed(Protocol):
+    """The compiled extension."""
+
+    KERNEL_VERSION: int
+
+    def Table(self) -> Table: ...  # noqa: N802 - a class of the extension
+
+    def information(
+        self, codes: set[int], seen: bytearray, now: int, shift: int, /
+    ) -> tuple[int, int, int, list[int] | None]: ...
+
+    def count_of(self, text: str, symbols: bytes, /) -> int: ...
+
+    def remember(self, keys: bytearray, fingerprint: int, limit: int, renew: bool, /) -> bool: ...
+
+
+def _load() -> _Speed | None:
+    if os.environ.get("AGENTBREAKER_PURE", "") not in {"", "0"}:
+        return None
+    try:
+        import _agentbreaker_speed
+    except Exception:  # whatever is wrong with it, Python can do without
+        return None
+    speed: _Speed = _agentbreaker_speed
+    # An editable installation keeps the extension that it was made with, whatever the checkout is now.
+    return speed if getattr(speed, "KERNEL_VERSION", 0) == _VERSION else None
+
+
+_speed = _load()
+#: Whether the compiled extension is in use.
+COMPILED = _speed is not None
+
+
+def make_table() -> Table | None:
+    """Return an empty table for one lexicon, ``None`` without the compiled extension."""
+    try:
+        return None if _speed is None else _speed.Table()
+    except MemoryError:
+        return None
+
+
+def information(codes: set[int], seen: bytearray, now: int, shift: int) -> tuple[int, int, int, list[int] | None]:
+    """Find the words that a conversation has not had lately, and remember them.
+
+    Args:
+        codes: Codes of the distinct words of a message (see :mod:`agentbreaker.lexicon`).
+        seen: A slot for every word: the number of the generation that heard it last.
+        now: Number of the current generation, 1 to 255.
+        shift: Bits of a code below its slot.
+
+    Returns:
+        The weight of the new words, in sixteenths; how many slots were not taken in this generation or the one
+        before; how many were taken in the one before; and the codes of the new numbers, ``None`` if there are none.
+    """
+    if _speed is not None:
+        try:
+            return _speed.information(codes, seen, now, shift)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    return _information(codes, seen, now, shift)
+
+
+def _information(codes: Iterable[int], seen: bytearray, now: int, shift: int) -> tuple[int, int, int, list[int] | None]:
+    before = now - 1
+    words = fresh = renewed = 0
+    numbers: list[int] | None = None
+    for code in codes:
+        slot = code >> shift
+        heard = seen[slot]
+        if heard == now:
+            continue
+        seen[slot] = now
+        if heard == before:
+            renewed += 1
+            continue
+        fresh += 1
+        facts = code & 0xFF
+        if facts < 0x80:  # NUMERIC, written out: this runs for every new word
+            words += facts
+        elif numbers is None:
+            numbers = [code]
+        else:
+            numbers.append(code)
+    return words, fresh, renewed, numbers
+
+
+def count_of(text: str, symbols: bytes) -> int:
+    """Return how many characters of ASCII text are among these.
+
+    Raises:
+        UnicodeEncodeError: The text is not ASCII.
+    """
+    if _speed is not None and text.isascii():
+        try:
+            return _speed.count_of(text, symbols)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    return _count_of(text, symbols)
+
+
+def _count_of(text: str, symbols: bytes) -> int:
+    return len(text) - len(text.encode("ascii").translate(None, symbols))
+
+
+def remember(keys: bytearray, fingerprint: int, limit: int, renew: bool) -> bool:
+    """Remember a fingerprint among the latest ones, each of which is there once.
+
+    Args:
+        keys: The fingerprints, oldest first, in eight bytes apiece.
+        fingerprint: Any integer; its lowest 64 bits count.
+        limit: Length of `keys` in bytes at which the oldest makes room.
+        renew: Whether one that was there becomes the latest.
+
+    Returns:
+        Whether it was there.
+    """
+    if _speed is not None:
+        try:
+            return _speed.remember(keys, fingerprint, limit, renew)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    return _remember(keys, fingerprint, limit, renew)
+
+
+def _remember(keys: bytearray, fingerprint: int, limit: int, renew: bool) -> bool:
+    key = pack(fingerprint)
+    at = find(keys, key)
+    if at >= 0:
+        if renew:
+            del keys[at : at + 8]
+            keys += key
+        return True
+    if len(keys) >= limit:
+        del keys[:8]
+    keys += key
+    return False
+
+
+def pack(fingerprint: int) -> bytes:
+    """Return the lowest 64 bits of a fingerprint as eight bytes."""
+    return _pack(fingerprint & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def find(keys: bytearray, key: bytes) -> int:
+    """Position of a fingerprint of eight bytes among others, -1 if it is not there."""
+    # Not "in": it first raises, formats and drops a TypeError inside, which costs as much as the search.
+    at = keys.find(key)
+    while at > 0 and at & 7:  # across the border of two fingerprints
+        at = keys.find(key, at + 1)
+    return at
+
+
+_pack = struct.Struct("<Q").pack
