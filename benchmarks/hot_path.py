@@ -28,6 +28,7 @@ sys.path.insert(0, str(HERE.parent))
 import msgspec  # noqa: E402
 
 from agentbreaker import Guard, Message, Tool, Usage  # noqa: E402
+from agentbreaker.kernel import COMPILED  # noqa: E402
 from benchmarks._texts import Looping, Productive, lines_of  # noqa: E402
 
 if TYPE_CHECKING:
@@ -127,6 +128,25 @@ def against_decoding(
     ratio = statistics.median(ours / floor for ours, floor in zip(observed, decoded, strict=True))
     us, floor = statistics.median(observed), statistics.median(decoded)
     return Row(what, f"{us:.1f} µs against {floor:.2f} µs", ratio, limit)
+
+
+def observing() -> list[Row]:
+    """What this process gives, with the compiled kernel or without."""
+    rows = []
+    for size in _SIZES:
+        limit = _LIMIT_DECODE if size == 400 else None
+        label = f"`observe`, {size:,} characters of work, against decoding the line"
+        rows.append(against_decoding(label, iter(Productive("work", size)), limit, loop=False))
+    label = "`observe`, 400 characters of a loop, in shadow mode, against decoding the line"
+    rows.append(against_decoding(label, iter(Looping("loop", 400)), None, loop=True))
+    return rows
+
+
+def without_kernel() -> list[Row]:
+    """The same in pure Python, in a process of its own: words that are known already would flatter it."""
+    program = "import json; from benchmarks import hot_path; print(json.dumps(hot_path.observing()))"
+    rows = [Row(*row) for row in json.loads(_in_a_process(program, AGENTBREAKER_PURE="1"))]
+    return [row._replace(what=f"pure Python: {row.what}", limit=None) for row in rows]
 
 
 def growth() -> Row:
@@ -244,8 +264,8 @@ def imports(rounds: int = 9) -> list[Row]:
     return rows
 
 
-def _in_a_process(program: str) -> str:
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": "0"}
+def _in_a_process(program: str, **variables: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": "0"} | variables
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=HERE.parent, capture_output=True, text=True, check=True
     )
@@ -257,15 +277,11 @@ def _in_a_process(program: str) -> str:
 
 def report() -> str:
     """Measure everything; return the page."""
-    rows = []
-    for size in _SIZES:
-        limit = _LIMIT_DECODE if size == 400 else None
-        label = f"`observe`, {size:,} characters of work, against decoding the line"
-        rows.append(against_decoding(label, iter(Productive("work", size)), limit, loop=False))
+    rows = observing()
     label = "`observe`, 400 characters of work, against decoding the line into a dictionary"
     rows.append(against_decoding(label, iter(Productive("work", 400, seed=2)), None, loop=False, into=dict))
-    label = "`observe`, 400 characters of a loop, in shadow mode, against decoding the line"
-    rows.append(against_decoding(label, iter(Looping("loop", 400)), None, loop=True))
+    if COMPILED:
+        rows += without_kernel()
     rows.append(growth())
     rows += memory()
     rows += imports()
@@ -276,6 +292,7 @@ def report() -> str:
         f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {_processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}",
         f"- Python {platform.python_version()} ({platform.python_implementation()}), {versions}",
+        f"- kernel: {'compiled' if COMPILED else 'none, pure Python'}",
         "- command: `python benchmarks/hot_path.py --write`",
         "",
         "| what | measured | ratio or value | limit | |",

@@ -33,7 +33,7 @@ class SpeedHook(BuildHookInterface):
             reason = _cannot_compile()
             extension = _compile(Path(self._directory.name)) if reason is None else None
         except (Exception, SystemExit) as error:
-            reason, extension = f"{type(error).__name__}: {error}".splitlines()[0], None
+            reason, extension = f"{type(error).__name__}: {error}".splitlines()[0][:120], None
         if extension is None:
             self.app.display_warning(f"agentbreaker: building without the compiled kernel ({reason}); Python serves")
             return
