@@ -112,8 +112,8 @@ class SemanticRepeat:
         ...     def embed(self, texts):
         ...         return [[text in news, text not in news] for text in texts]
         >>> guard = Guard(embedder=Toy())
-        >>> for n, word in enumerate("accord bliss chime duet echo fanfare".split()):
-        ...     said = f"A {word}, a veritable {word}hood, {word}fully sung."
+        >>> for n, x in enumerate("bliss duet echo glee hymn joy lilt zeal".split()):
+        ...     said = f"A {x}, a veritable {x}hood, {x}fully sung."
         ...     decision = guard.observe(Message("c", "ab"[n % 2], content=said))
         >>> decision.code, decision.action.value
         ('AB303', 'halt')
