@@ -112,7 +112,7 @@ class SemanticRepeat:
         ...     def embed(self, texts):
         ...         return [[text in news, text not in news] for text in texts]
         >>> guard = Guard(embedder=Toy())
-        >>> for n, x in enumerate("bliss duet echo glee hymn joy lilt zeal".split()):
+        >>> for n, x in enumerate("ode duet echo glee hymn joy lilt zeal".split()):
         ...     said = f"A {x}, a veritable {x}hood, {x}fully sung."
         ...     decision = guard.observe(Message("c", "ab"[n % 2], content=said))
         >>> decision.code, decision.action.value
