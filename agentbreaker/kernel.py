@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["COMPILED", "Table", "count_of", "find", "information", "make_table", "pack", "remember"]
+__all__ = ["COMPILED", "Table", "count_of", "find", "information", "make_table", "pack", "pair_sum", "remember"]
 
 #: What the compiled extension must say it is; increased there and here with every change of behaviour or signature.
 _VERSION = 1
@@ -45,6 +46,8 @@ class _Speed(Protocol):
     ) -> tuple[int, int, int, list[int] | None]: ...
 
     def count_of(self, text: str, symbols: bytes, /) -> int: ...
+
+    def pair_sum(self, letters: bytes, odds: bytes, /) -> int: ...
 
     def remember(self, keys: bytearray, fingerprint: int, limit: int, renew: bool, /) -> bool: ...
 
@@ -137,6 +140,31 @@ def _count_of(text: str, symbols: bytes) -> int:
     return len(text) - len(text.encode("ascii").translate(None, symbols))
 
 
+def pair_sum(letters: bytes, odds: bytes) -> int:
+    """Return the sum of the odds of all pairs of neighbours.
+
+    Args:
+        letters: From ``a`` to ``z``.
+        odds: For each pair from ``aa`` to ``zz`` a native integer of four bytes.
+
+    Raises:
+        KeyError: Other bytes than these letters.
+    """
+    if _speed is not None:
+        try:
+            return _speed.pair_sum(letters, odds)
+        except Exception:  # noqa: S110 - what is wrong, Python says below
+            pass
+    return _pair_sum(letters, odds)
+
+
+def _pair_sum(letters: bytes, odds: bytes) -> int:
+    if letters.translate(None, b"abcdefghijklmnopqrstuvwxyz"):
+        raise KeyError(letters)
+    table = memoryview(odds).cast("i")
+    return sum(table[a * 26 + b - _FIRST_PAIR] for a, b in pairwise(letters))
+
+
 def remember(keys: bytearray, fingerprint: int, limit: int, renew: bool) -> bool:
     """Remember a fingerprint among the latest ones, each of which is there once.
 
@@ -185,4 +213,5 @@ def find(keys: bytearray, key: bytes) -> int:
     return at
 
 
+_FIRST_PAIR = ord("a") * 27
 _pack = struct.Struct("<Q").pack

@@ -20,6 +20,7 @@ bits       meaning
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from importlib import resources
 from itertools import pairwise
@@ -27,7 +28,7 @@ from math import log2
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from agentbreaker.kernel import make_table
+from agentbreaker.kernel import make_table, pair_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +66,8 @@ _SHAPE = bytes(48 if 48 <= byte <= 57 else 97 for byte in range(256))
 #: Shorter ones are left alone: that is where the abbreviations are.
 _LONGEST_WORD = 40
 _SHORTEST_RANDOM, _RANDOM_BITS = 5, -2.0
+#: Odds are integers, in parts of a bit: their sum is the same on every Python.
+_ODDS_UNIT = 1 << 20
 _MAX_TOKENS = 200_000
 #: Longer tokens (bytes) are computed each time: kept, they could fill the memory.
 _LONGEST_KEPT = 64
@@ -171,7 +174,7 @@ class Lexicon(dict[bytes, int]):
         length = len(letters)
         if length < _SHORTEST_RANDOM:
             return False
-        return length > _LONGEST_WORD or sum(map(self._odds.__getitem__, pairwise(letters))) < _RANDOM_BITS
+        return length > _LONGEST_WORD or pair_sum(letters, self._odds) < _RANDOM_BITS * _ODDS_UNIT
 
     def predecessor(self, code: int) -> int | None:
         """Code of the number that is one smaller, to tell a counter from a new figure; ``None`` for other tokens."""
@@ -216,18 +219,22 @@ def _fixed_weights() -> dict[bytes, int]:
     return fixed
 
 
-def _pair_odds(words: Iterable[bytes]) -> dict[tuple[int, int], float]:
-    """For each pair of letters, how much likelier it is within a word than among random letters, in bits.
+def _pair_odds(words: Iterable[bytes]) -> bytes:
+    """For each pair of letters, how much likelier it is within a word than among random letters.
 
     Which consonants stand together is what random letters get wrong.  A pair with a vowel counts for a word or not at
     all: every language has such pairs, and English would not know those of a Finnish name.
+
+    Returns:
+        An integer of four bytes for each pair from ``aa`` to ``zz``, in bits times the unit of the odds.
     """
     text = b" ".join(words)
     counts = Counter(pairwise(text))
     pairs = [(a, b) for a in _LETTERS for b in _LETTERS]
     scale = len(pairs) / (sum(map(counts.__getitem__, pairs)) + len(pairs))
     odds = {pair: log2((counts[pair] + 1) * scale) for pair in pairs}
-    return {(a, b): max(bits, 0.0) if a in _VOWELS or b in _VOWELS else bits for (a, b), bits in odds.items()}
+    counted = (max(bits, 0.0) if a in _VOWELS or b in _VOWELS else bits for (a, b), bits in odds.items())
+    return array("i", [round(bits * _ODDS_UNIT) for bits in counted]).tobytes()
 
 
 #: Codes of all acknowledging words, for one set intersection.

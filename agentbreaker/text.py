@@ -184,11 +184,18 @@ def volatile_codes(text: Text) -> set[int]:
     if raw.isascii():
         # The regular expressions cost as much as all the rest: they read the words of the right shape and no others.
         shape = raw.encode().translate(_DIGITS)
-        found = _findall(_CLOCK, raw, shape, _CLOCK_SHAPE) + _findall(_CLOCK, raw, shape, _DATE_SHAPE)
-        if raw.count("-") >= _UUID_HYPHENS:
+        found = _findall(_CLOCK, raw, shape, _CLOCK_SHAPE)
+        hyphens = raw.count("-")
+        if hyphens > 1:
+            found += _findall(_CLOCK, raw, shape, _DATE_SHAPE)
+        if hyphens >= _UUID_HYPHENS:
             found += _findall(_UUID, raw, raw.encode().translate(_HEXADECIMALS), _UUID_SHAPE)
     else:
-        found = _CLOCK.findall(raw) + _UUID.findall(raw)
+        found = _CLOCK.findall(raw)
+        if raw.count("-") >= _UUID_HYPHENS:
+            found += _UUID.findall(raw)
+    if not found:
+        return set()
     table = lexicon()
     return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}
 

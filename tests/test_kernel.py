@@ -221,6 +221,23 @@ class TestLoops:
             speed.remember(keys, 1, 16, True)
         assert keys == bytearray(8)
 
+    @given(st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz")).map(str.encode))
+    def test_pairs_are_added_up_as_in_python(self, letters: bytes) -> None:
+        """Any letters."""
+        speed: Any = kernel._speed
+        odds = lexicon.lexicon()._odds
+        assert speed.pair_sum(letters, odds) == kernel._pair_sum(letters, odds)
+
+    @pytest.mark.parametrize("letters", [b"aA", b"`a", b"a{", b"\x00a", b"a\xff", "ab", 7])
+    def test_other_bytes_are_no_pairs(self, speed: Any, letters: Any) -> None:
+        """Nothing is read outside of the table, and Python refuses the same."""
+        odds = lexicon.lexicon()._odds
+        for add in (speed.pair_sum, kernel._pair_sum):
+            with pytest.raises((KeyError, TypeError, AttributeError)):
+                add(letters, odds)
+        with pytest.raises(KeyError):
+            speed.pair_sum(b"zz", odds[:-1])
+
     @given(st.text(st.characters(max_codepoint=127)))
     def test_symbols_are_counted_as_in_python(self, content: str) -> None:
         """Any ASCII text."""
@@ -279,10 +296,13 @@ def test_python_answers_where_the_kernel_fails(monkeypatch: pytest.MonkeyPatch) 
         kernel.information(text.codes_of(raw), seen[0], 2, SHIFT),
         kernel.remember(keys[0], 7, 16, True),
         kernel.count_of(raw.decode(), b":{}"),
+        kernel.pair_sum(b"ox", words._odds),
     )
     words.table = table
     monkeypatch.setattr(
-        kernel, "_speed", SimpleNamespace(information=fail, remember=fail, count_of=fail, Table=fail, KERNEL_VERSION=1)
+        kernel,
+        "_speed",
+        SimpleNamespace(information=fail, remember=fail, count_of=fail, pair_sum=fail, Table=fail, KERNEL_VERSION=1),
     )
     assert kernel.make_table() is None
     assert expected == (
@@ -291,6 +311,7 @@ def test_python_answers_where_the_kernel_fails(monkeypatch: pytest.MonkeyPatch) 
         kernel.information(text.codes_of(raw), seen[1], 2, SHIFT),
         kernel.remember(keys[1], 7, 16, True),
         kernel.count_of(raw.decode(), b":{}"),
+        kernel.pair_sum(b"ox", words._odds),
     )
     assert seen[0] == seen[1]
     assert keys[0] == keys[1] != bytearray()

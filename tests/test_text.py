@@ -196,3 +196,35 @@ def test_patterns_are_linear(pattern: re.Pattern[str], piece: str) -> None:
     eighth, whole = (piece * (size // len(piece)) + "x" for size in (8_192, 65_536))
     before = best_of(3, lambda: pattern.findall(eighth))
     assert best_of(3, lambda: pattern.findall(whole)) < 30 * before + 0.002
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "9",
+                "12",
+                "2024",
+                "-",
+                ":",
+                "T",
+                "z",
+                ".",
+                ",",
+                " ",
+                "\n",
+                "-07-31",
+                "12:30",
+                "2024-07-31T",
+                "word",
+                "谢谢",
+            ]
+            + ["1B4e28ba-2fa1-11d2-883f-0016d3cca427", "4e28ba-2fa1-11d2-883f-0016d3cca4", "b9"]
+        )
+    ).map("".join)
+)
+def test_clocks_and_uuids_are_those_of_the_whole_text(content: str) -> None:
+    """Looking only at the words of the right shape finds all that a search of the whole text finds."""
+    found = module._CLOCK.findall(content) + module._UUID.findall(content)
+    expected = {lexicon()[part] for match in found for part in match.encode().translate(module._FOLD).split()}
+    assert volatile_codes(module.Text(set(), 0, content)) == expected

@@ -545,6 +545,32 @@ count_of(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
     return PyLong_FromSsize_t(count);
 }
 
+/* Sum of the odds of all pairs of neighbours in lower-case letters: see `pair_sum` in agentbreaker/kernel.py. */
+static PyObject *
+pair_sum(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    char *letters, *table;
+    Py_ssize_t length, size;
+    long long sum = 0;
+    if (given != 2) {
+        PyErr_SetString(PyExc_TypeError, "the arguments are the letters and the odds");
+        return NULL;
+    }
+    if (PyBytes_AsStringAndSize(args[0], &letters, &length) < 0 || PyBytes_AsStringAndSize(args[1], &table, &size) < 0)
+        return NULL;
+    for (Py_ssize_t i = 1; i < length; i++) {
+        Py_ssize_t first = letters[i - 1] - 'a', second = letters[i] - 'a', at = (first * 26 + second) * 4;
+        int32_t odds;
+        if (first < 0 || first > 25 || second < 0 || second > 25 || at + 4 > size) {
+            PyErr_SetString(PyExc_KeyError, "not a pair of letters");
+            return NULL;
+        }
+        memcpy(&odds, table + at, sizeof odds);
+        sum += odds;
+    }
+    return PyLong_FromLongLong(sum);
+}
+
 static PyMethodDef table_methods[] = {
     {"codes", (PyCFunction)(void (*)(void))Table_codes, METH_FASTCALL,
      "codes(text, lexicon) -> codes of the distinct tokens of a text, grammar left out"},
@@ -570,6 +596,8 @@ static PyType_Spec table_spec = {
 };
 
 static PyMethodDef functions[] = {
+    {"pair_sum", (PyCFunction)(void (*)(void))pair_sum, METH_FASTCALL,
+     "pair_sum(letters, odds) -> sum of the odds of all pairs of neighbours"},
     {"count_of", (PyCFunction)(void (*)(void))count_of, METH_FASTCALL,
      "count_of(text, symbols) -> how many characters of ASCII text are among the symbols"},
     {"remember", (PyCFunction)(void (*)(void))remember, METH_FASTCALL,
