@@ -46,7 +46,7 @@ _USUAL_MARGIN = 0.45
 #: Messages of talk without any allowance; over as many more it grows to its full size.
 _SHORT_TALK = 16
 #: Fingerprints of messages, calls and results that are remembered.
-_MAX_FINGERPRINTS = 192
+_MAX_FINGERPRINTS = 176
 #: Information of the new numbers of one message counts up to this, so that counters cannot pass for facts.
 _MAX_NUMBERS = 20.0
 #: A number that follows one already seen is a counter: this share of its weight counts.

@@ -20,7 +20,6 @@ _MAX_MEMBERS = 64
 #: A circle that was silent for so many messages is forgotten.
 _WINDOW = 256
 _LAPS = 2
-_SMALLEST = 2
 
 
 class _Circle:
@@ -28,24 +27,27 @@ class _Circle:
 
     Attributes:
         evidence: Of their messages.
-        members: Their names.
         sent, got: Who of them has sent such a message within the run, and who has been sent one.
         latest: Index of the latest such message.
     """
 
-    __slots__ = ("evidence", "got", "latest", "members", "sent")
+    __slots__ = ("evidence", "got", "latest", "sent")
 
     def __init__(self) -> None:
         self.evidence = Evidence()
-        self.members: set[str] = set()
         self.sent: set[str] = set()
         self.got: set[str] = set()
         self.latest = 0
 
     @property
+    def members(self) -> set[str]:
+        """Names of all agents in it."""
+        return self.sent | self.got
+
+    @property
     def closed(self) -> bool:
         """Whether everybody in it has both sent and been sent something: the circle can go round."""
-        return self.sent == self.got == self.members
+        return self.sent == self.got
 
 
 class LongCycle:
@@ -144,7 +146,6 @@ class LongCycle:
             circle = _joined(circle, other)
             for member in circle.members:
                 circles[member] = circle
-        circle.members |= {sender, recipient}
         circle.sent.add(sender)
         circle.got.add(recipient)
         circle.latest = seen.index
@@ -155,9 +156,9 @@ class LongCycle:
             self._dissolve(circles, circles[next(iter(circles))])
         evidence = circle.evidence
         evidence.add(talk_evidence(seen, self._weight), seen)
-        if evidence.value < self._floor or not circle.closed or len(circle.members) < _SMALLEST:
+        if evidence.value < self._floor or not circle.closed:
             return None
-        laps = evidence.messages // len(circle.members)
+        laps = evidence.messages // len(circle.sent)
         if laps < _LAPS:
             return None
         return evidence.signal(self.code, seen, self._limit, "messages with nothing new", laps=laps)
@@ -181,6 +182,8 @@ class LongCycle:
                 drain_talk(circle.evidence, seen)
             if circle.evidence.value <= 0.0:
                 self._dissolve(circles, circle)
+        if not circles:
+            self._circles = None
 
     @staticmethod
     def _dissolve(circles: dict[str, _Circle], circle: _Circle) -> None:
@@ -200,7 +203,6 @@ class LongCycle:
 def _joined(one: _Circle, other: _Circle) -> _Circle:
     """The circle that two become; the stronger evidence stands, as the sum would count one silence twice."""
     strong, weak = (one, other) if one.evidence.value >= other.evidence.value else (other, one)
-    strong.members |= weak.members
     strong.sent |= weak.sent
     strong.got |= weak.got
     return strong
