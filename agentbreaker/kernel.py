@@ -10,21 +10,41 @@ from __future__ import annotations
 import os
 import struct
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["COMPILED", "Table", "count_of", "find", "information", "make_table", "pack", "pair_sum", "remember"]
+__all__ = [
+    "COMPILED",
+    "Codes",
+    "Table",
+    "Weights",
+    "count_of",
+    "find",
+    "information",
+    "make_table",
+    "pack",
+    "pair_sum",
+    "remember",
+    "unpack",
+]
+
+#: Codes of the distinct words of a text, in the order of their first appearance: compiled, they come in four bytes
+#: apiece, as a set of integers would cost more than finding them.  See :func:`unpack`.
+Codes: TypeAlias = "bytes | list[int]"
 
 #: What the compiled extension must say it is; increased there and here with every change of behaviour or signature.
-_VERSION = 1
+_VERSION = 2
 
 
 class Table(Protocol):
-    """Codes of tokens that a lexicon has computed: a cache in front of it, of fixed size."""
+    """Codes of tokens: a cache of fixed size in front of a lexicon.
 
-    def codes(self, raw: bytes, lexicon: Mapping[bytes, int], /) -> set[int]:
+    It computes the codes of plain words itself, if it was told how they are weighed; the lexicon is asked for others.
+    """
+
+    def codes(self, raw: bytes, lexicon: Mapping[bytes, int], /) -> bytes:
         """Return the codes of the distinct tokens of ASCII or canonical text, grammar left out."""
 
     def grammar(self, raw: bytes, lexicon: Mapping[bytes, int], /) -> tuple[int, int]:
@@ -39,10 +59,10 @@ class _Speed(Protocol):
 
     KERNEL_VERSION: int
 
-    def Table(self) -> Table: ...  # noqa: N802 - a class of the extension
+    def Table(self, **weights: Any) -> Table: ...  # noqa: N802 - a class of the extension
 
     def information(
-        self, codes: set[int], seen: bytearray, now: int, shift: int, /
+        self, codes: bytes, seen: bytearray, now: int, shift: int, /
     ) -> tuple[int, int, int, list[int] | None]: ...
 
     def count_of(self, text: str, symbols: bytes, /) -> int: ...
@@ -69,15 +89,39 @@ _speed = _load()
 COMPILED = _speed is not None
 
 
-def make_table() -> Table | None:
-    """Return an empty table for one lexicon, ``None`` without the compiled extension."""
+class Weights(TypedDict):
+    """How the words of a language are weighed; :class:`~agentbreaker.lexicon.Lexicon` says the same in Python."""
+
+    weights: dict[bytes, int]
+    odds: bytes
+    rare: int
+    letter: int
+    random: int
+    shortest: int
+    longest: int
+    least: int
+
+
+def make_table(weights: Weights | None = None) -> Table | None:
+    """Return an empty table for one lexicon, ``None`` without the compiled extension.
+
+    Args:
+        weights: How words are weighed; without it the lexicon is asked for every token.
+    """
     try:
-        return None if _speed is None else _speed.Table()
+        if _speed is None:
+            return None
+        return _speed.Table() if weights is None else _speed.Table(**weights)
     except MemoryError:
         return None
 
 
-def information(codes: set[int], seen: bytearray, now: int, shift: int) -> tuple[int, int, int, list[int] | None]:
+def unpack(codes: Codes) -> Sequence[int]:
+    """Return codes as integers."""
+    return memoryview(codes).cast("I") if isinstance(codes, bytes) else codes
+
+
+def information(codes: Codes, seen: bytearray, now: int, shift: int) -> tuple[int, int, int, list[int] | None]:
     """Find the words that a conversation has not had lately, and remember them.
 
     Args:
@@ -90,15 +134,15 @@ def information(codes: set[int], seen: bytearray, now: int, shift: int) -> tuple
         The weight of the new words, in sixteenths; how many slots were not taken in this generation or the one
         before; how many were taken in the one before; and the codes of the new numbers, ``None`` if there are none.
     """
-    if _speed is not None:
+    if _speed is not None and isinstance(codes, bytes):
         try:
             return _speed.information(codes, seen, now, shift)
         except Exception:  # noqa: S110 - what is wrong, Python says below
             pass
-    return _information(codes, seen, now, shift)
+    return _information(unpack(codes), seen, now, shift)
 
 
-def _information(codes: Iterable[int], seen: bytearray, now: int, shift: int) -> tuple[int, int, int, list[int] | None]:
+def _information(codes: Sequence[int], seen: bytearray, now: int, shift: int) -> tuple[int, int, int, list[int] | None]:
     before = now - 1
     words = fresh = renewed = 0
     numbers: list[int] | None = None

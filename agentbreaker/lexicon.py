@@ -65,9 +65,10 @@ _SHAPE = bytes(48 if 48 <= byte <= 57 else 97 for byte in range(256))
 #: Letters that are no word: no language writes one so long, or random letters are so many times as likely (in bits).
 #: Shorter ones are left alone: that is where the abbreviations are.
 _LONGEST_WORD = 40
-_SHORTEST_RANDOM, _RANDOM_BITS = 5, -2.0
+_SHORTEST_RANDOM, _RANDOM_BITS = 5, -2
 #: Odds are integers, in parts of a bit: their sum is the same on every Python.
 _ODDS_UNIT = 1 << 20
+_LEAST_ODDS = _RANDOM_BITS * _ODDS_UNIT
 _MAX_TOKENS = 200_000
 #: Longer tokens (bytes) are computed each time: kept, they could fill the memory.
 _LONGEST_KEPT = 64
@@ -118,7 +119,7 @@ class Lexicon(dict[bytes, int]):
     Concurrent use is safe: two threads that meet a new token compute the same code.
 
     Attributes:
-        table: The compiled cache in front of it, ``None`` where everything is done in Python.  It holds no token that
+        table: The compiled cache in front of it, ``None`` where everything is done in Python.  It holds no number that
             the lexicon has forgotten, so both know the same predecessors.
     """
 
@@ -129,7 +130,19 @@ class Lexicon(dict[bytes, int]):
         self._predecessors: dict[int, int] = {}
         self._fixed = _fixed_weights()
         self._odds = _pair_odds(self._fixed)
-        self.table = make_table()
+        # The table weighs plain words as the methods below do.
+        self.table = make_table(
+            {
+                "weights": self._fixed,
+                "odds": self._odds,
+                "rare": _RARE,
+                "letter": _LETTER,
+                "random": NUMERIC | _IDENTIFIER,
+                "shortest": _SHORTEST_RANDOM,
+                "longest": _LONGEST_WORD,
+                "least": _LEAST_ODDS,
+            }
+        )
 
     def __missing__(self, token: bytes) -> int:
         if len(self) >= _MAX_TOKENS:
@@ -174,7 +187,7 @@ class Lexicon(dict[bytes, int]):
         length = len(letters)
         if length < _SHORTEST_RANDOM:
             return False
-        return length > _LONGEST_WORD or pair_sum(letters, self._odds) < _RANDOM_BITS * _ODDS_UNIT
+        return length > _LONGEST_WORD or pair_sum(letters, self._odds) < _LEAST_ODDS
 
     def predecessor(self, code: int) -> int | None:
         """Code of the number that is one smaller, to tell a counter from a new figure; ``None`` for other tokens."""

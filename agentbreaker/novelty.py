@@ -147,12 +147,12 @@ class NoveltyMeter:
             if artefacts is None:
                 artefacts = self._artefacts = Artefacts()
             seen.resent = artefacts.resent(speaker, whole.raw)
-        if kind == "handoff" and not text.codes:
+        if kind == "handoff" and not text.words:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
             seen.kind = Kind.HANDOFF
         elif kind == "tool_call":
             seen.kind = Kind.CALL
-            expected = min(self._base + self._per_word * len(text.codes), self._ceiling)
+            expected = min(self._base + self._per_word * text.distinct, self._ceiling)
             if info < expected:
                 seen.emptiness = 1.0 - info / expected
             seen.size = len(text.raw)
@@ -175,7 +175,7 @@ class NoveltyMeter:
             raw = whole.raw  # a header may end within a fence
             if machine or "```" in raw:
                 seen.info = info = info + self._new_lines(code_lines(raw, machine=machine))
-            expected = self._base + self._per_word * len(text.codes)
+            expected = self._base + self._per_word * text.distinct
             if expected > self._ceiling:
                 expected = self._ceiling
             emptiness = 1.0 - info / expected
@@ -221,7 +221,7 @@ class NoveltyMeter:
 
     def _information(self, text: Text) -> float:
         """Information of the tokens that the conversation has not had lately, and remember them."""
-        words, fresh, renewed, numbers = information(text.codes, self._seen, self._generation, _SLOT_SHIFT)
+        words, fresh, renewed, numbers = information(text.words, self._seen, self._generation, _SLOT_SHIFT)
         # Some new words fall into a slot that another word has taken: as many, on average, as slots are taken.
         info = words / WEIGHT_UNIT / (1.0 - (self._words + self._words_before) / _SLOTS)
         if numbers is not None:

@@ -11,6 +11,7 @@ from array import array
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from agentbreaker.kernel import unpack
 from agentbreaker.lexicon import is_figure, lexicon
 from agentbreaker.observation import Round
 from agentbreaker.text import (
@@ -209,7 +210,7 @@ class Rounds:
 
 def _figures(text: Text) -> array[int]:
     """The plain numbers of a text, in bounded memory."""
-    return array("I", islice(filter(is_figure, text.codes), _MAX_FIGURES))
+    return array("I", islice(filter(is_figure, unpack(text.words)), _MAX_FIGURES))
 
 
 def _only_counts(text: Text, before: list[array[int]]) -> bool:
@@ -219,7 +220,7 @@ def _only_counts(text: Text, before: list[array[int]]) -> bool:
     still under way, a figure that goes on by one is a job that moves.
     """
     known = {figure for figures in before for figure in figures}
-    moved = {code for code in text.codes if is_figure(code)} - known
+    moved = {code for code in unpack(text.words) if is_figure(code)} - known
     if moved:
         moved -= volatile_codes(text)
     if not moved:

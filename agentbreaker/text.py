@@ -13,7 +13,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from agentbreaker.kernel import find, pack, remember
+from agentbreaker.kernel import Codes, find, pack, remember, unpack
 from agentbreaker.lexicon import NUMERIC, lexicon
 
 if TYPE_CHECKING:
@@ -96,28 +96,41 @@ _FORMALITIES = re.compile(
     re.IGNORECASE,
 )
 _FAILURE_WINDOW = 400
+#: Colons or hyphens that are looked at one by one for a digit behind them.
+_FEW = 8
 
 
 class Text:
     """What is known of a message's text before the conversation is looked at.
 
     Attributes:
-        codes: Codes of the distinct tokens (see :mod:`agentbreaker.lexicon`), grammar left out.
+        words: Codes of the distinct tokens (see :mod:`agentbreaker.lexicon`), grammar left out, as the kernel has them.
         fingerprint: Fingerprint of the exact text.
         raw: The text that was analysed, bounded to :data:`MAX_CHARACTERS`.
     """
 
-    __slots__ = ("codes", "fingerprint", "raw")
+    __slots__ = ("fingerprint", "raw", "words")
 
-    def __init__(self, codes: set[int], fingerprint: int, raw: str) -> None:
-        self.codes = codes
+    def __init__(self, words: Codes, fingerprint: int, raw: str) -> None:
+        self.words = words
         self.fingerprint = fingerprint
         self.raw = raw
 
     @property
+    def codes(self) -> set[int]:
+        """The codes of its distinct tokens, grammar left out."""
+        return set(unpack(self.words))
+
+    @property
+    def distinct(self) -> int:
+        """How many distinct tokens it has, grammar left out."""
+        words = self.words
+        return len(words) // 4 if isinstance(words, bytes) else len(words)
+
+    @property
     def masked(self) -> int:
         """Fingerprint that ignores order, numbers and identifiers."""
-        return sum(code for code in self.codes if not code & NUMERIC)
+        return sum(code for code in unpack(self.words) if not code & NUMERIC)
 
 
 def analyse(message: Message) -> Text:
@@ -146,7 +159,7 @@ def analyse(message: Message) -> Text:
     return Text(codes_of(raw if content.isascii() else _words(content)), fingerprint, content)
 
 
-def codes_of(raw: bytes) -> set[int]:
+def codes_of(raw: bytes) -> Codes:
     """Codes of the distinct tokens of ASCII or canonical text, grammar left out."""
     words = lexicon()
     if words.table is not None:
@@ -154,9 +167,9 @@ def codes_of(raw: bytes) -> set[int]:
             return words.table.codes(raw, words)
         except Exception:  # noqa: S110 - what is wrong, Python says below
             pass
-    codes = set(map(words.__getitem__, raw.translate(_FOLD).split()))
-    codes.discard(0)
-    return codes
+    codes = dict.fromkeys(map(words.__getitem__, raw.translate(_FOLD).split()))
+    codes.pop(0, None)
+    return list(codes)
 
 
 def prose_share(raw: bytes) -> float:
@@ -183,6 +196,8 @@ def volatile_codes(text: Text) -> set[int]:
     raw = text.raw
     if raw.isascii():
         # The regular expressions cost as much as all the rest: they read the words of the right shape and no others.
+        if not (_before_digit(raw, ":") or _before_digit(raw, "-")):
+            return set()
         shape = raw.encode().translate(_DIGITS)
         found = _findall(_CLOCK, raw, shape, _CLOCK_SHAPE)
         hyphens = raw.count("-")
@@ -198,6 +213,18 @@ def volatile_codes(text: Text) -> set[int]:
         return set()
     table = lexicon()
     return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}
+
+
+def _before_digit(raw: str, symbol: str) -> bool:
+    """Whether a symbol stands before a digit; of many the first few are looked at, and the others taken for it."""
+    at = raw.find(symbol)
+    for _ in range(_FEW):
+        if at < 0:
+            return False
+        if raw[at + 1 : at + 2].isdigit():
+            return True
+        at = raw.find(symbol, at + 1)
+    return True
 
 
 def _findall(pattern: re.Pattern[str], raw: str, shape: bytes, needle: bytes) -> list[str]:

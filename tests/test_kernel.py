@@ -38,11 +38,16 @@ TEXTS = st.one_of(
 )
 
 
-def python_codes(raw: bytes, words: Lexicon) -> set[int]:
+def python_codes(raw: bytes, words: dict[bytes, int]) -> list[int]:
     """The reference of ``codes_of``, spelt out."""
-    codes = set(map(words.__getitem__, raw.translate(text._FOLD).split()))
-    codes.discard(0)
-    return codes
+    codes = dict.fromkeys(map(words.__getitem__, raw.translate(text._FOLD).split()))
+    codes.pop(0, None)
+    return list(codes)
+
+
+def packed(*codes: int) -> bytes:
+    """Codes as the kernel has them."""
+    return array("I", codes).tobytes()
 
 
 def python_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,13 +84,14 @@ class TestCodes:
     @example(b"\xff\x00\xfe" * 30)
     @example(b"word " * 3000 + b"end")
     def test_codes_are_those_of_python(self, raw: bytes) -> None:
-        """Any text: the same codes in the same order, from an empty table and from a full one."""
-        fresh = kernel.make_table()
+        """Any text: the same codes in the same order, from an empty table, a full one, and one that weighs words."""
+        fresh, weighing = kernel.make_table(), Lexicon().table
         assert fresh is not None
+        assert weighing is not None
         assert self.table is not None
-        wanted = list(python_codes(raw, self.words))
-        for table in (fresh, fresh, self.table):
-            assert list(table.codes(raw, self.words)) == wanted
+        wanted = python_codes(raw, self.words)
+        for table in (fresh, fresh, self.table, weighing, weighing):
+            assert list(kernel.unpack(table.codes(raw, self.words))) == wanted
 
     @given(TEXTS)
     def test_grammar_is_that_of_python(self, raw: bytes) -> None:
@@ -93,6 +99,42 @@ class TestCodes:
         assert self.table is not None
         codes = [self.words[token] for token in raw.translate(text._FOLD).split()]
         assert self.table.grammar(raw, self.words) == (codes.count(0), len(codes))
+
+    @given(
+        st.lists(
+            st.text(st.sampled_from("etaoinxqz"), min_size=1, max_size=45).map(str.encode)
+            | st.sampled_from(sorted(lexicon._fixed_weights()))
+        )
+    )
+    def test_words_are_weighed_as_in_python(self, tokens: list[bytes]) -> None:
+        """Words of the language, names, random letters: the same codes, and the lexicon is not asked for any."""
+        weighing, reference, never = Lexicon().table, Lexicon(), Letters()
+        assert weighing is not None
+        reference.table = None
+        words = b" ".join(tokens)
+        asked = [token for token in words.split() if not token.isalpha() and token not in reference._fixed]
+        assert list(kernel.unpack(weighing.codes(words, never))) == python_codes(words, reference)
+        assert never.asked == len(asked) == 0
+
+    def test_weights_that_cannot_be_are_refused(self, speed: Any) -> None:
+        """Of the wrong type, too large, or without the odds that go with them."""
+        unusable: tuple[dict[str, Any], ...] = (
+            {"weights": []},
+            {"weights": {}},
+            {"odds": b""},
+            {"weights": {}, "odds": ""},
+            {"weights": {}, "odds": b"", "rare": 1 << 9},
+            {"weights": {}, "odds": b"", "letter": -1},
+            {"weight": {}},
+        )
+        for wrong in unusable:
+            with pytest.raises((TypeError, ValueError)):
+                speed.Table(**wrong)
+        with pytest.raises(TypeError):
+            speed.Table({}, b"")
+        assert speed.Table(weights={b"ox": "heavy"}, odds=b"").grammar(b"", {}) == (0, 0)
+        with pytest.raises(TypeError):
+            speed.Table(weights={b"ox": "heavy"}, odds=b"").codes(b"ox", {})
 
     def test_a_token_is_asked_for_once(self) -> None:
         """The table is of use: what it holds, the lexicon is not asked for; very long tokens it does not hold."""
@@ -115,7 +157,7 @@ class TestCodes:
         for _ in range(2):
             for start in range(0, len(tokens), 50):
                 raw = b" ".join(tokens[start : start + 50])
-                assert table.codes(raw, words) == {words[token] for token in raw.split()} - {0}
+                assert list(kernel.unpack(table.codes(raw, words))) == python_codes(raw, words)
         assert words.asked > len(tokens)
 
     def test_a_lexicon_that_forgets_takes_its_table_along(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +169,7 @@ class TestCodes:
         rng = random.Random(5)
         for _ in range(300):
             raw = b" ".join(b"%d" % rng.randrange(90) for _ in range(rng.randrange(12)))
-            assert list(text.codes_of(raw)) == list(python_codes(raw, theirs))
+            assert list(kernel.unpack(text.codes_of(raw))) == python_codes(raw, theirs)
             assert ours == theirs
             assert ours._predecessors == theirs._predecessors
 
@@ -158,35 +200,40 @@ class TestCodes:
 
 @compiled
 class TestLoops:
-    @given(st.sets(st.integers(0, 2**CODE_BITS - 1)), st.integers(0, 700), st.integers(1, 255), st.integers(0, 9**9))
-    def test_information_is_that_of_python(self, codes: set[int], more: int, now: int, seed: int) -> None:
+    @given(
+        st.lists(st.integers(1, 2**CODE_BITS - 1), unique=True),
+        st.integers(0, 700),
+        st.integers(1, 255),
+        st.integers(0, 9**9),
+    )
+    def test_information_is_that_of_python(self, codes: list[int], more: int, now: int, seed: int) -> None:
         """Any codes against any slots: the same sums, the same numbers in the same order, the same slots after."""
         speed: Any = kernel._speed
         rng = random.Random(seed)
-        codes |= {rng.getrandbits(CODE_BITS) for _ in range(more)}
-        codes |= {code ^ 1 for code in list(codes)[::3]}  # some that share a slot
+        codes += [rng.getrandbits(CODE_BITS) for _ in range(more)]
+        codes += [code ^ 1 for code in codes[::3]]  # some that share a slot
         ours = bytearray(rng.choices((0, now - 1, now, rng.randrange(256)), k=1 << 13))
         theirs = bytearray(ours)
-        assert speed.information(codes, ours, now, SHIFT) == kernel._information(codes, theirs, now, SHIFT)
+        assert speed.information(packed(*codes), ours, now, SHIFT) == kernel._information(codes, theirs, now, SHIFT)
         assert ours == theirs
 
     @pytest.mark.parametrize(
         "arguments",
         [
             ([1], bytearray(9), 2, 0),
-            ({1}, b"123456789", 2, 0),
-            ({1}, array("B", bytes(9)), 2, 0),
-            ({1, 9}, bytearray(9), 2, 0),
-            ({1, -1}, bytearray(9), 2, 0),
-            ({1, 1 << 40}, bytearray(9), 2, 0),
-            ({1, 1 << 90}, bytearray(9), 2, 0),
-            ({1, "2"}, bytearray(9), 2, 0),
-            ({1}, bytearray(9), 0, 0),
-            ({1}, bytearray(9), 256, 0),
-            ({1}, bytearray(9), 2, -1),
-            ({1}, bytearray(9), 2, 64),
-            ({1}, bytearray(9), "2", 0),
-            ({1}, bytearray(9), 2),
+            ({1}, bytearray(9), 2, 0),
+            ("1234", bytearray(9), 2, 0),
+            (bytearray(4), bytearray(9), 2, 0),
+            (packed(1), b"123456789", 2, 0),
+            (packed(1), array("B", bytes(9)), 2, 0),
+            (packed(1, 9), bytearray(9), 2, 0),
+            (packed(1, 2**32 - 1), bytearray(9), 2, 0),
+            (packed(1), bytearray(9), 0, 0),
+            (packed(1), bytearray(9), 256, 0),
+            (packed(1), bytearray(9), 2, -1),
+            (packed(1), bytearray(9), 2, 64),
+            (packed(1), bytearray(9), "2", 0),
+            (packed(1), bytearray(9), 2),
         ],
     )
     def test_unusual_arguments_raise_and_change_nothing(self, speed: Any, arguments: tuple[Any, ...]) -> None:

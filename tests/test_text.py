@@ -227,4 +227,4 @@ def test_clocks_and_uuids_are_those_of_the_whole_text(content: str) -> None:
     """Looking only at the words of the right shape finds all that a search of the whole text finds."""
     found = module._CLOCK.findall(content) + module._UUID.findall(content)
     expected = {lexicon()[part] for match in found for part in match.encode().translate(module._FOLD).split()}
-    assert volatile_codes(module.Text(set(), 0, content)) == expected
+    assert volatile_codes(module.Text([], 0, content)) == expected

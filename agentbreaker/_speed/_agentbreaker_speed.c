@@ -1,7 +1,7 @@
 /* The hot path of agentbreaker in C: the same answers as agentbreaker/kernel.py, the reference, only sooner.
  *
- * There is no global state.  A Table belongs to one Lexicon and remembers codes that the Lexicon has computed; what it
- * does not hold, it asks for.  It is a cache of fixed size with four tokens (or two long ones) to a line of memory:
+ * There is no global state.  A Table belongs to one Lexicon and remembers codes of tokens.  What it does not hold it
+ * computes, if it was told how the words of the language are weighed, or asks the Lexicon for.  It is a cache of fixed size with four tokens (or two long ones) to a line of memory:
  * a look-up touches one line, whatever the tokens are, so nobody can choose tokens that make it slow, and a full line
  * drops its oldest token.  The bytes of a token are stored and compared, never only a hash.
  *
@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Increased with every change of behaviour or signature; agentbreaker/kernel.py takes no other. */
-#define KERNEL_VERSION 1
+#define KERNEL_VERSION 2
 
 #define SHORT_BYTES 12
 #define LONG_BYTES 28
@@ -29,7 +29,10 @@
 #define STACK_BYTES 4096 /* longer texts are handled on the heap */
 #define STACK_CODES 512
 #define AHEAD 16
-#define RECENT 1024 /* a power of two */
+/* Places of the table that tells which codes a text has had: a power of two, at least twice as many as it has tokens. */
+#define FEWEST_PLACES 64
+#define STACK_PLACES 1024
+#define NO_CODE UINT32_MAX
 
 #if defined(__BYTE_ORDER__) && defined(__ORDER_BIG_ENDIAN__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define BIG_ENDIAN_BYTES 1
@@ -55,6 +58,13 @@ typedef struct {
     LongEntry *longs;
     uint64_t seed;
     uint64_t clears;
+    /* How the words of the language are weighed: see Lexicon.__missing__.  NULL: the Lexicon is asked for every token. */
+    PyObject *weights; /* a dictionary: what has a weight of its own */
+    PyObject *odds;    /* bytes: for each pair of letters */
+    long rare, letter, random; /* weights of other words */
+    long shortest, longest;    /* letters of what may be random, and of what may be a word */
+    long long least;           /* sum of the odds of a word */
+    uint32_t crc[256];
 } Table;
 
 /* Where a token begins and ends in the folded text. */
@@ -148,13 +158,75 @@ split(const unsigned char *folded, Py_ssize_t length, uint32_t *borders)
     return found / 2;
 }
 
-/* The code of a token from the Lexicon itself; -1 with an exception set. */
+/* Sum of the odds of all pairs of neighbours; -1 if there is another byte than a lower-case letter. */
+static int
+sum_of_odds(const unsigned char *letters, Py_ssize_t length, const char *table, Py_ssize_t size, long long *sum)
+{
+    *sum = 0;
+    for (Py_ssize_t i = 1; i < length; i++) {
+        Py_ssize_t first = letters[i - 1] - 'a', second = letters[i] - 'a', at = (first * 26 + second) * 4;
+        int32_t odds;
+        if (first < 0 || first > 25 || second < 0 || second > 25 || at + 4 > size)
+            return -1;
+        memcpy(&odds, table + at, sizeof odds);
+        *sum += odds;
+    }
+    return 0;
+}
+
+/* The upper bits of a code: see `_hashed` in agentbreaker/lexicon.py. */
+static uint32_t
+hashed(const Table *self, const unsigned char *token, Py_ssize_t length)
+{
+    uint32_t crc = UINT32_MAX;
+    for (Py_ssize_t i = 0; i < length; i++)
+        crc = self->crc[(crc ^ token[i]) & 255] ^ crc >> 8;
+    crc = ~crc;
+    return (crc & 0x1FFF) << 17 | (crc >> 13 & 0xFF) << 9;
+}
+
+/* The code of a word of the language, without asking; -1 where that is not enough, -2 with an exception set. */
 static int64_t
-ask(PyObject *lexicon, const unsigned char *token, Py_ssize_t length)
+weigh(Table *self, PyObject *key, const unsigned char *token, Py_ssize_t length)
+{
+    PyObject *weight = PyDict_GetItemWithError(self->weights, key);
+    if (weight != NULL) {
+        long value = PyLong_AsLong(weight);
+        if (value == -1 && PyErr_Occurred())
+            return -2;
+        return value < 0 || value > 0x1FF ? -1 : value ? (int64_t)(hashed(self, token, length) | (uint32_t)value) : 0;
+    }
+    if (PyErr_Occurred())
+        return -2;
+    for (Py_ssize_t i = 0; i < length; i++)
+        if ((unsigned char)(token[i] - 'a') > 25)
+            return -1;
+    long value = length > 1 ? self->rare : self->letter;
+    if (length >= self->shortest) {
+        long long sum = 0;
+        if (length <= self->longest &&
+            sum_of_odds(token, length, PyBytes_AsString(self->odds), PyBytes_Size(self->odds), &sum) < 0)
+            return -1;
+        if (length > self->longest || sum < self->least)
+            value = self->random;
+    }
+    return (int64_t)(hashed(self, token, length) | (uint32_t)value);
+}
+
+/* The code of a token that the table does not hold; -1 with an exception set. */
+static int64_t
+ask(Table *self, PyObject *lexicon, const unsigned char *token, Py_ssize_t length)
 {
     PyObject *key = PyBytes_FromStringAndSize((const char *)token, length);
     if (key == NULL)
         return -1;
+    if (self->weights != NULL) {
+        int64_t known = weigh(self, key, token, length);
+        if (known != -1) {
+            Py_DECREF(key);
+            return known < 0 ? -1 : known;
+        }
+    }
     PyObject *value = PyObject_GetItem(lexicon, key);
     Py_DECREF(key);
     if (value == NULL)
@@ -211,7 +283,7 @@ code_of(Table *self, PyObject *lexicon, const unsigned char *token, Py_ssize_t l
         if (match)
             return line[lowest_bit(match)].code;
         uint64_t clears = self->clears;
-        int64_t code = ask(lexicon, token, length);
+        int64_t code = ask(self, lexicon, token, length);
         if (code >= 0 && clears == self->clears) {
             memmove(line + 1, line, (SHORT_WAYS - 1) * sizeof *line);
             memcpy(line->token, &key.first, 8);
@@ -231,7 +303,7 @@ code_of(Table *self, PyObject *lexicon, const unsigned char *token, Py_ssize_t l
             if (memcmp(line[way].token, key, LONG_BYTES) == 0)
                 return line[way].code;
         uint64_t clears = self->clears;
-        int64_t code = ask(lexicon, token, length);
+        int64_t code = ask(self, lexicon, token, length);
         if (code >= 0 && clears == self->clears) {
             memmove(line + 1, line, (LONG_WAYS - 1) * sizeof *line);
             memcpy(line->token, key, LONG_BYTES);
@@ -239,27 +311,17 @@ code_of(Table *self, PyObject *lexicon, const unsigned char *token, Py_ssize_t l
         }
         return code;
     }
-    return ask(lexicon, token, length);
+    return ask(self, lexicon, token, length);
 }
 
+/* Go through the tokens: how many there are, how many of them are grammar, and if `words` is not NULL, the codes of the
+ * distinct ones, grammar left out, in the order of their first appearance.  0, or -1 with an exception set. */
 static int
-add(PyObject *set, uint32_t code)
-{
-    PyObject *value = PyLong_FromUnsignedLong(code);
-    if (value == NULL)
-        return -1;
-    int failed = PySet_Add(set, value);
-    Py_DECREF(value);
-    return failed;
-}
-
-/* Go through the tokens; fill the set if there is one, else only count.  0, or -1 with an exception set. */
-static int
-each_token(Table *self, PyObject *raw, PyObject *lexicon, PyObject *set, Py_ssize_t *all, Py_ssize_t *grammar)
+each_token(Table *self, PyObject *raw, PyObject *lexicon, PyObject **words, Py_ssize_t *all, Py_ssize_t *grammar)
 {
     unsigned char stack[STACK_BYTES + PADDING];
     Span stack_spans[STACK_BYTES / 2 + 1];
-    uint32_t recent[RECENT];
+    uint32_t stack_places[STACK_PLACES], *places = stack_places;
     char *bytes;
     Py_ssize_t length;
     if (PyBytes_AsStringAndSize(raw, &bytes, &length) < 0)
@@ -270,13 +332,12 @@ each_token(Table *self, PyObject *raw, PyObject *lexicon, PyObject *set, Py_ssiz
     }
     unsigned char *folded = stack;
     Span *spans = stack_spans;
-    int failed = 0;
+    int failed = 1;
     if (length > STACK_BYTES) {
         folded = PyMem_Malloc((size_t)length + PADDING);
         spans = PyMem_Malloc(((size_t)length / 2 + 1) * sizeof *spans);
         if (folded == NULL || spans == NULL) {
             PyErr_NoMemory();
-            failed = 1;
             goto done;
         }
     }
@@ -284,8 +345,15 @@ each_token(Table *self, PyObject *raw, PyObject *lexicon, PyObject *set, Py_ssiz
     Py_ssize_t tokens = split(folded, length, &spans->start);
     *all = tokens;
     *grammar = 0;
-    memset(recent, 255, sizeof recent); /* no code is so large */
-    /* The codes, most of those that come twice left out, take the place of the spans already read. */
+    size_t size = FEWEST_PLACES;
+    while (size < 2 * (size_t)tokens)
+        size *= 2;
+    if (size > STACK_PLACES && (places = PyMem_Malloc(size * sizeof *places)) == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    memset(places, 255, size * sizeof *places); /* NO_CODE */
+    /* The codes take the place of the spans already read. */
     uint32_t *codes = &spans->start;
     Py_ssize_t count = 0;
     for (Py_ssize_t i = 0; i < tokens; i++) {
@@ -297,32 +365,27 @@ each_token(Table *self, PyObject *raw, PyObject *lexicon, PyObject *set, Py_ssiz
             __builtin_prefetch(line_of(self, key_of(folded + later.start, (Py_ssize_t)(later.end - later.start))));
         }
 #endif
-        int64_t code = code_of(self, lexicon, folded + span.start, (Py_ssize_t)(span.end - span.start));
-        if (code < 0) {
-            failed = 1;
+        int64_t found = code_of(self, lexicon, folded + span.start, (Py_ssize_t)(span.end - span.start));
+        if (found < 0)
             goto done;
-        }
-        uint32_t *latest = &recent[code >> 17 & (RECENT - 1)];
-        codes[count] = (uint32_t)code;
-        count += *latest != (uint32_t)code;
-        *latest = (uint32_t)code;
+        uint32_t code = (uint32_t)found;
+        /* The seed keeps anybody from choosing tokens that all want the same place. */
+        size_t place = (size_t)(mixed(self->seed, code) >> 20) & (size - 1);
+        while (places[place] != code && places[place] != NO_CODE)
+            place = (place + 1) & (size - 1);
+        codes[count] = code;
+        count += (places[place] != code) & (code != 0);
+        places[place] = code;
         *grammar += code == 0;
     }
-    if (set == NULL)
-        goto done;
-    for (Py_ssize_t i = 0; i < count && !failed; i++)
-        failed = add(set, codes[i]);
-    /* As in Python, where the 0 is added and taken out at the end: so the set has the same order. */
-    if (!failed && *grammar) {
-        PyObject *zero = PyLong_FromLong(0);
-        failed = zero == NULL || PySet_Discard(set, zero) < 0;
-        Py_XDECREF(zero);
-    }
+    failed = words != NULL && (*words = PyBytes_FromStringAndSize((char *)codes, count * (Py_ssize_t)sizeof *codes)) == NULL;
 done:
     if (folded != stack)
         PyMem_Free(folded);
     if (spans != stack_spans)
         PyMem_Free(spans);
+    if (places != stack_places)
+        PyMem_Free(places);
     return failed ? -1 : 0;
 }
 
@@ -339,14 +402,10 @@ static PyObject *
 Table_codes(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
     Py_ssize_t all, grammar;
-    if (!two_arguments(given))
+    PyObject *words;
+    if (!two_arguments(given) || each_token((Table *)self, args[0], args[1], &words, &all, &grammar) < 0)
         return NULL;
-    PyObject *set = PySet_New(NULL);
-    if (set != NULL && each_token((Table *)self, args[0], args[1], set, &all, &grammar) < 0) {
-        Py_DECREF(set);
-        return NULL;
-    }
-    return set;
+    return words;
 }
 
 static PyObject *
@@ -371,13 +430,35 @@ Table_clear(PyObject *object, PyObject *Py_UNUSED(nothing))
 static PyObject *
 Table_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "", names))
+    static char *names[] = {"weights", "odds", "rare", "letter", "random", "shortest", "longest", "least", NULL};
+    PyObject *weights = NULL, *odds = NULL;
+    long rare = 0, letter = 0, random = 0, shortest = 0, longest = 0;
+    long long least = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|$O!SlllllL", names, &PyDict_Type, &weights, &odds, &rare, &letter,
+                                     &random, &shortest, &longest, &least))
         return NULL;
+    if ((weights == NULL) != (odds == NULL) || ((rare | letter | random) & ~0x1FFL)) {
+        PyErr_SetString(PyExc_ValueError, "weights and odds come together, and a weight has nine bits");
+        return NULL;
+    }
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Table *self = (Table *)allocate(type, 0);
     if (self == NULL)
         return NULL;
+    self->weights = Py_XNewRef(weights);
+    self->odds = Py_XNewRef(odds);
+    self->rare = rare;
+    self->letter = letter;
+    self->random = random;
+    self->shortest = shortest;
+    self->longest = longest;
+    self->least = least;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ UINT32_C(0xEDB88320) : crc >> 1;
+        self->crc[byte] = crc;
+    }
     self->memory = PyMem_Calloc(SHORT_LINES + LONG_LINES + 1, LINE_BYTES);
     if (self->memory == NULL) {
         Py_DECREF(self);
@@ -395,6 +476,8 @@ Table_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    Py_XDECREF(((Table *)self)->weights);
+    Py_XDECREF(((Table *)self)->odds);
     PyMem_Free(((Table *)self)->memory);
     release(self);
     Py_DECREF(type);
@@ -404,13 +487,13 @@ Table_dealloc(PyObject *self)
 static PyObject *
 information(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
 {
-    uint32_t stack[STACK_CODES], *codes = stack;
+    uint32_t stack[STACK_CODES], *figures = stack, code;
     if (given != 4) {
         PyErr_SetString(PyExc_TypeError, "the arguments are the codes, the slots, the generation and the shift");
         return NULL;
     }
-    if (!PyAnySet_CheckExact(args[0]) || !PyByteArray_CheckExact(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "a set of codes and a bytearray are wanted");
+    if (!PyBytes_CheckExact(args[0]) || !PyByteArray_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "codes as bytes and a bytearray are wanted");
         return NULL;
     }
     long now = PyLong_AsLong(args[2]), shift = PyLong_AsLong(args[3]);
@@ -420,36 +503,24 @@ information(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given
         PyErr_SetString(PyExc_ValueError, "the generation or the shift is out of range");
         return NULL;
     }
-    Py_ssize_t size = PySet_Size(args[0]), slots = PyByteArray_Size(args[1]), count = 0;
-    if (size < 0 || slots < 0)
-        return NULL;
-    if (size > STACK_CODES) {
-        if ((size_t)size > (size_t)PY_SSIZE_T_MAX / sizeof *codes ||
-            (codes = PyMem_Malloc((size_t)size * sizeof *codes)) == NULL)
-            return PyErr_NoMemory();
-    }
-    PyObject *numbers = NULL, *result = NULL, *item, *iterator = PyObject_GetIter(args[0]);
-    if (iterator == NULL)
-        goto done;
+    Py_ssize_t slots = PyByteArray_Size(args[1]), count = PyBytes_Size(args[0]) / (Py_ssize_t)sizeof code;
+    const char *codes = PyBytes_AsString(args[0]);
     /* First all is checked, then it is remembered: what raises has changed nothing. */
-    while ((item = PyIter_Next(iterator)) != NULL) {
-        long long code = PyLong_CheckExact(item) ? PyLong_AsLongLong(item) : -1;
-        Py_DECREF(item);
-        if (code < 0 || code > UINT32_MAX || (code >> shift) >= slots || count >= size) {
-            if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_ValueError, "a code is out of range");
-            goto done;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        memcpy(&code, codes + i * (Py_ssize_t)sizeof code, sizeof code);
+        if ((Py_ssize_t)(code >> shift) >= slots) {
+            PyErr_SetString(PyExc_ValueError, "a code is out of range");
+            return NULL;
         }
-        codes[count++] = (uint32_t)code;
     }
-    if (PyErr_Occurred())
-        goto done;
-    numbers = Py_NewRef(Py_None);
+    if (count > STACK_CODES && (figures = PyMem_Malloc((size_t)count * sizeof *figures)) == NULL)
+        return PyErr_NoMemory();
+    PyObject *numbers = Py_NewRef(Py_None), *result = NULL;
     unsigned char *seen = (unsigned char *)PyByteArray_AsString(args[1]);
     long long words = 0;
-    Py_ssize_t fresh = 0, renewed = 0, figures = 0;
+    Py_ssize_t fresh = 0, renewed = 0, found = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        uint32_t code = codes[i];
+        memcpy(&code, codes + i * (Py_ssize_t)sizeof code, sizeof code);
         unsigned char *slot = seen + (code >> shift);
         long heard = *slot;
         if (heard == now)
@@ -463,24 +534,23 @@ information(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given
         if ((code & 0x80) == 0)
             words += code & 0x7F;
         else
-            codes[figures++] = code; /* at or before the code just read */
+            figures[found++] = code;
     }
-    if (figures) {
+    if (found) {
         Py_DECREF(numbers);
-        if ((numbers = PyList_New(figures)) == NULL)
+        if ((numbers = PyList_New(found)) == NULL)
             goto done; /* no memory: the words of this message count as heard, which is the lesser evil */
-        for (Py_ssize_t i = 0; i < figures; i++) {
-            PyObject *number = PyLong_FromUnsignedLong(codes[i]);
+        for (Py_ssize_t i = 0; i < found; i++) {
+            PyObject *number = PyLong_FromUnsignedLong(figures[i]);
             if (number == NULL || PyList_SetItem(numbers, i, number) < 0)
                 goto done;
         }
     }
     result = Py_BuildValue("LnnO", words, fresh, renewed, numbers);
 done:
-    Py_XDECREF(iterator);
     Py_XDECREF(numbers);
-    if (codes != stack)
-        PyMem_Free(codes);
+    if (figures != stack)
+        PyMem_Free(figures);
     return result;
 }
 
@@ -551,29 +621,23 @@ pair_sum(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
 {
     char *letters, *table;
     Py_ssize_t length, size;
-    long long sum = 0;
+    long long sum;
     if (given != 2) {
         PyErr_SetString(PyExc_TypeError, "the arguments are the letters and the odds");
         return NULL;
     }
     if (PyBytes_AsStringAndSize(args[0], &letters, &length) < 0 || PyBytes_AsStringAndSize(args[1], &table, &size) < 0)
         return NULL;
-    for (Py_ssize_t i = 1; i < length; i++) {
-        Py_ssize_t first = letters[i - 1] - 'a', second = letters[i] - 'a', at = (first * 26 + second) * 4;
-        int32_t odds;
-        if (first < 0 || first > 25 || second < 0 || second > 25 || at + 4 > size) {
-            PyErr_SetString(PyExc_KeyError, "not a pair of letters");
-            return NULL;
-        }
-        memcpy(&odds, table + at, sizeof odds);
-        sum += odds;
+    if (sum_of_odds((const unsigned char *)letters, length, table, size, &sum) < 0) {
+        PyErr_SetString(PyExc_KeyError, "not a pair of letters");
+        return NULL;
     }
     return PyLong_FromLongLong(sum);
 }
 
 static PyMethodDef table_methods[] = {
     {"codes", (PyCFunction)(void (*)(void))Table_codes, METH_FASTCALL,
-     "codes(text, lexicon) -> codes of the distinct tokens of a text, grammar left out"},
+     "codes(text, lexicon) -> codes of the distinct tokens of a text, grammar left out, in four bytes apiece"},
     {"grammar", (PyCFunction)(void (*)(void))Table_grammar, METH_FASTCALL,
      "grammar(text, lexicon) -> (tokens of a text that are grammar, all of its tokens)"},
     {"clear", Table_clear, METH_NOARGS, "clear() forgets all tokens"},
@@ -581,7 +645,7 @@ static PyMethodDef table_methods[] = {
 };
 
 static PyType_Slot table_slots[] = {
-    {Py_tp_doc, "Codes of tokens that a lexicon has computed."},
+    {Py_tp_doc, "Codes of tokens: of words of the language, if it is told their weights, and of what a lexicon computes."},
     {Py_tp_new, Table_new},
     {Py_tp_dealloc, Table_dealloc},
     {Py_tp_methods, table_methods},

@@ -17,6 +17,9 @@ __all__ = ["TightCycle"]
 
 #: Laps of the same cycle before the detector speaks: one return is a reply, two are a pattern.
 _LAPS = 2
+# Members of an enumeration are slow to reach, and these are met on every message.
+_TALK = Kind.TALK
+_NO_ROUND = Round.NONE
 
 
 class TightCycle:
@@ -102,13 +105,13 @@ class TightCycle:
     def observe(self, seen: Observation) -> Signal | None:
         """Add up talk that brings nothing, count the laps, and speak when the same cycle has closed twice."""
         evidence = self._evidence
-        if seen.kind is Kind.TALK:
+        if seen.kind is _TALK:
             emptiness = seen.emptiness
             if emptiness > 0.0:
                 evidence.add(talk_evidence(seen, self._weight), seen)
             elif evidence.value > 0.0:
                 evidence.drain(-emptiness * self._weight)
-        elif seen.round is not Round.NONE:
+        elif seen.round is not _NO_ROUND:
             # A lap with tool work in it is judged by its rounds (AB301, AB302).
             self.reset()
             return None
