@@ -42,6 +42,7 @@ __all__ = [
     "WEIGHT_UNIT",
     "Lexicon",
     "is_figure",
+    "is_identifier",
     "lexicon",
 ]
 
@@ -54,7 +55,7 @@ CODE_BITS = 30
 
 #: Weights in sixteenths of one unit of information.
 _VERY_COMMON, _COMMON, _RARE = 11, 27, 51
-_NUMBER, _CODE, _IDENTIFIER, _LETTER = 64, 16, 4, 5
+_NUMBER, _CODE, _IDENTIFIER, _LONG_NUMBER, _LETTER = 64, 16, 4, 3, 5
 _CJK_COMMON, _CJK_MIXED, _CJK_RARE = 4, 14, 32
 
 #: Numbers longer than this are identifiers or epochs: they differ every time and tell little.
@@ -162,7 +163,7 @@ class Lexicon(dict[bytes, int]):
     def _code_of(self, token: bytes) -> int:
         hashed = _hashed(token)
         if token.isdigit():
-            code = hashed | NUMERIC | (_NUMBER if len(token) <= _LONGEST_NUMBER else _IDENTIFIER)
+            code = hashed | NUMERIC | (_NUMBER if len(token) <= _LONGEST_NUMBER else _LONG_NUMBER)
             value = int(token) if len(token) <= _LONGEST_NUMBER else 0
             if value:
                 before = b"%d" % (value - 1)
@@ -197,6 +198,11 @@ class Lexicon(dict[bytes, int]):
 def is_figure(code: int) -> bool:
     """Whether a code is that of a plain number: not of an identifier, a part number or an epoch."""
     return code & (NUMERIC | WEIGHT_MASK) == NUMERIC | _NUMBER
+
+
+def is_identifier(code: int) -> bool:
+    """Whether a code is that of an identifier: a hash or random letters, not a long number."""
+    return code & (NUMERIC | WEIGHT_MASK) == NUMERIC | _IDENTIFIER
 
 
 def _is_identifier(mixed: bytes) -> bool:

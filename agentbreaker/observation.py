@@ -25,7 +25,8 @@ class Round(enum.IntEnum):
     same but for numbers.  ``NEUTRAL``: nothing to say.  ``WAITING``: the same again, but the answer says that
     something is still under way.  ``TRANSIENT``: the same failure again, of the kind that passes by itself.
     ``SILENT_REPEAT``: the same call, and again no word but that it has run.  ``STALE_FAILURE``: another call, the
-    same failure.  ``NEAR_REPEAT``: the same call, and the same result but for ids, counters and clocks.
+    same failure.  ``NEAR_REPEAT``: the same call, and the same result but for ids, counters and clocks,
+    or calls that differ in figures, and the same telling result once more.
     ``NEAR_FAILURE``: the same call but for numbers and ids, and a failure again.  ``SAME_RESULT``: the same result
     again, the call is not on record.  ``EXACT_REPEAT``: the same call with the same result.
     """

@@ -12,9 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agentbreaker.kernel import unpack
-from agentbreaker.lexicon import is_figure, lexicon
+from agentbreaker.lexicon import is_figure, is_identifier, lexicon
 from agentbreaker.observation import Round
 from agentbreaker.text import (
+    clock_codes,
     is_silent,
     looks_like_failure,
     looks_like_transient,
@@ -36,6 +37,9 @@ _MAX_FIGURES = 256
 _MAX_RESULTS = 2
 #: New information (a figure is 4 units, an identifier 1 or less) below which a changed result tells nothing new.
 _FACTS = 2.0
+#: The same result again and again, for calls that differ in their figures: from so many times on, and with so many
+#: distinct words, it is no receipt of a batch.
+_AGAIN, _TELLING = 2, 8
 #: Name spaces of the fingerprints, in bits that tell the length of a text beyond 512 MiB.
 _CALL, _CALL_MASKED, _RESULT, _RESULT_MASKED, _PAIR, _PAIR_MASKED, _FAILED = (space << 29 for space in range(1, 8))
 
@@ -48,9 +52,11 @@ class Rounds:
     """
 
     __slots__ = (
+        "_again",
         "_batch",
         "_figures",
         "_fingerprints",
+        "_latest",
         "_pending",
         "_said",
         "_said_by",
@@ -69,6 +75,8 @@ class Rounds:
         self._said = self._said_masked = 0
         # The figures of the latest results.
         self._figures: list[array[int]] = []
+        # The latest call but for its figures, with its result, and how often the same came again at once.
+        self._latest = self._again = 0
 
     def hear(self, speaker: str, fingerprint: int, masked: int) -> None:
         """Note what was said last.
@@ -93,7 +101,7 @@ class Rounds:
         tool = message.tool
         seen.call_id = call_id = tool.call_id if tool is not None else None
         seen.tool_name = tool.name if tool is not None else None
-        fingerprint = text.fingerprint
+        fingerprint = _identity(text)
         known = self._fingerprints.add(_CALL ^ fingerprint)
         if known and any(waiting[1] == fingerprint for waiting in pending):
             # The same call again before it was ever answered: the results are not on the record.
@@ -154,7 +162,11 @@ class Rounds:
         new_call = not remember(_CALL_MASKED ^ call_masked)
         same_but_figures = remember(_PAIR_MASKED ^ fingerprint ^ masked * 31)
         before = self._figures
+        again = 0
         if not spoken:
+            same = call_masked ^ result * 31
+            again = self._again = self._again + 1 if same == self._latest else 0
+            self._latest = same
             self._figures = [*before[1 - _MAX_RESULTS :], _figures(text)]
         failure = looks_like_failure(text) or (message.tool is not None and message.tool.is_error)
         if remember(_PAIR ^ fingerprint ^ result * 31):
@@ -169,8 +181,10 @@ class Rounds:
                         return False
                     if same_but_figures and _only_counts(text, before):
                         worth = Round.NEAR_REPEAT
+            elif new_call and not spoken:
+                worth = Round.PROGRESS
             else:
-                worth = Round.PROGRESS if new_call and not spoken else Round.NEUTRAL
+                worth = Round.NEAR_REPEAT if again >= _AGAIN and text.distinct >= _TELLING else Round.NEUTRAL
         else:
             worth = Round.STALE_FAILURE if new_call else Round.NEAR_FAILURE
         if failure:
@@ -206,6 +220,18 @@ class Rounds:
             return False
         self._scored_batch = batch
         return True
+
+
+def _identity(text: Text) -> int:
+    """Fingerprint of a call; where it bears random identifiers or the time of day, of its other words.
+
+    A nonce, a request id or the time among the arguments makes no other call of it.  Numbers of any length, dates,
+    part numbers and names do: people ask by them.
+    """
+    codes = unpack(text.words)
+    clock = clock_codes(text)
+    kept = [code for code in codes if not is_identifier(code) and code not in clock]
+    return text.fingerprint if len(kept) == len(codes) else sum(kept)
 
 
 def _figures(text: Text) -> array[int]:

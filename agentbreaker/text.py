@@ -25,6 +25,7 @@ __all__ = [
     "Text",
     "analyse",
     "body_of",
+    "clock_codes",
     "is_silent",
     "looks_like_failure",
     "looks_like_transient",
@@ -62,6 +63,7 @@ _FOREIGN_SEPARATOR = re.compile(r"[^\x00-\x7f\w]+")
 _CLOCK = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[Tt]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?[Zz]?)?|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?"
 )
+_TIME = re.compile(r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d{1,9})?")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 #: Digits to "0", all other bytes as they are: where there is neither of these, there is no clock and no date.
 _DIGITS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
@@ -210,6 +212,15 @@ def volatile_codes(text: Text) -> set[int]:
         if raw.count("-") >= _UUID_HYPHENS:
             found += _UUID.findall(raw)
     if not found:
+        return set()
+    table = lexicon()
+    return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}
+
+
+def clock_codes(text: Text) -> set[int]:
+    """Codes of the times of day, to the second or finer."""
+    raw = text.raw
+    if raw.count(":") < 2 or not (found := _TIME.findall(raw)):
         return set()
     table = lexicon()
     return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}

@@ -58,6 +58,51 @@ def halted_after(arguments: object, result: str, *, most: int = 100) -> int | No
     return None
 
 
+#: What a call may bear that makes no other call of it, and what does.
+_NONCES = ("xqzvkjwp", "9f3ac04e77d1", "4bf92f3577b34da6a3ce929d0e0e4736", "09:15:33", "09:15:33.120345")
+_FACTS = ("2026-03-04", "1002", "9743693396", "HAT083", "Juist", "#W5442520", "09:15")
+
+
+@pytest.mark.parametrize("note", _NONCES)
+def test_a_nonce_in_a_call_makes_no_other_call(note: str) -> None:
+    """Random letters, hashes and the time of day: the same call with the same result is an exact repeat."""
+    bench = Bench()
+    answer = "The ferry to Borkum leaves from Emden, and the crossing takes about two hours"
+    assert bench.both({"route": "Borkum", "note": "zkqxvbnm 1c9e4d77aa02 08:01:02"}, answer, info=9.0) is Round.PROGRESS
+    assert bench.both({"route": "Borkum", "note": note}, answer) is Round.EXACT_REPEAT
+
+
+@pytest.mark.parametrize("fact", _FACTS)
+def test_what_people_ask_by_makes_another_call(fact: str) -> None:
+    """A date, a number of any length, a part number, a name: the same answer once more is no repeat."""
+    bench = Bench()
+    bench.both({"route": "Borkum", "of": "Norderney"}, "The ferry takes cars and bicycles in summer", info=9.0)
+    again = bench.both({"route": "Borkum", "of": fact}, "The ferry takes cars and bicycles in summer")
+    assert again in (Round.PROGRESS, Round.NEUTRAL)
+
+
+def test_a_telling_answer_to_a_counter_again_and_again() -> None:
+    """A number goes on, a whole answer stays: from the third time on it is a near repeat; a receipt never is."""
+    bench, batch = Bench(), Bench()
+    answer = "Wim Petrov found that the vendor sent September again without the version column"
+    worths = [bench.both({"query": "vendor", "try": number}, answer) for number in range(1, 6)]
+    assert worths == [Round.PROGRESS, Round.NEUTRAL, *[Round.NEAR_REPEAT] * 3]
+    receipts = [batch.both({"file": number}, "The file was stored in the archive") for number in range(1, 40)]
+    assert Round.NEAR_REPEAT not in receipts
+
+
+def test_another_answer_in_between_begins_anew() -> None:
+    """Two queries by turns, each with an answer of its own: nothing comes again at once."""
+    bench = Bench()
+    answers = (
+        "Wim Petrov found that the vendor sent September again without the version column",
+        "Leila looked at the outlier filter, which counted robots as visitors since April",
+    )
+    for number in range(1, 12):
+        worth = bench.both({"query": "vendor" if number % 2 else "filter", "try": number}, answers[number % 2])
+        assert worth in (Round.PROGRESS, Round.NEUTRAL)
+
+
 def test_a_retry_that_succeeds_has_recovered() -> None:
     """The same call fails twice and succeeds: trying again was right, even if the same success was seen before."""
     bench = Bench()
