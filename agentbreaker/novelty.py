@@ -18,7 +18,7 @@ from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WE
 from agentbreaker.machine import Machines, code_lines, is_machine_text
 from agentbreaker.observation import Kind, Observation, Round
 from agentbreaker.rounds import Rounds
-from agentbreaker.text import Recent, Text, body_of, volatile_codes
+from agentbreaker.text import Recent, Text, body_of, fingerprint_of, volatile_codes
 
 if TYPE_CHECKING:
     from agentbreaker.config import NoveltySettings
@@ -157,6 +157,11 @@ class NoveltyMeter:
                 seen.emptiness = 1.0 - info / expected
             seen.size = len(text.raw)
             self._rounds.call(message, text, seen)
+            if self._rounds.unanswered:
+                self._worked = True
+            if message.content and speakers.get(speaker, _STRANGER) != _STRANGER:
+                # Reported as talk, the words of the call are neither news nor repetition.
+                speakers[speaker] = fingerprint_of(message.content)
         elif kind == "tool_result":
             seen.kind = Kind.RESULT
             self._worked = True
@@ -183,13 +188,13 @@ class NoveltyMeter:
                 seen.kind = Kind.OUTSIDE
                 seen.emptiness = emptiness if emptiness > 0.0 else 0.0
                 return
-            self._rounds.hear(speaker, text.fingerprint, text.masked if machine else text.fingerprint)
+            fingerprint = text.fingerprint
+            self._rounds.hear(speaker, fingerprint, text.masked if machine else fingerprint)
             if speaker != self._talker:
                 self._talker = speaker
                 self._worked = False
             seen.monologue = self._worked
             seen.kind = _TALK
-            fingerprint = text.fingerprint
             repeated = self._fingerprints.add(fingerprint ^ hash((speaker, message.recipient)))
             if repeated:
                 seen.repeated = True

@@ -37,6 +37,8 @@ _MAX_FIGURES = 256
 _MAX_RESULTS = 2
 #: New information (a figure is 4 units, an identifier 1 or less) below which a changed result tells nothing new.
 _FACTS = 2.0
+#: Calls without any result on record, from which on there will be none; and distinct words of a call that says something.
+_UNANSWERED, _SPOKEN = 3, 3
 #: The same result again and again, for calls that differ in their figures: from so many times on, and with so many
 #: distinct words, it is no receipt of a batch.
 _AGAIN, _TELLING = 2, 8
@@ -53,6 +55,7 @@ class Rounds:
 
     __slots__ = (
         "_again",
+        "_answered",
         "_batch",
         "_figures",
         "_fingerprints",
@@ -62,6 +65,7 @@ class Rounds:
         "_said_by",
         "_said_masked",
         "_scored_batch",
+        "_stale",
     )
 
     def __init__(self, fingerprints: Recent) -> None:
@@ -69,6 +73,9 @@ class Rounds:
         # Calls without a result yet: id, fingerprint, masked fingerprint, number of their batch.
         self._pending: list[tuple[str | None, int, int, int]] | None = None
         self._batch = 0
+        self._answered = False
+        # On a record without results: whether the latest call was there before.
+        self._stale = False
         self._scored_batch = -1
         # What was said last, which stands for a call that is not on record.
         self._said_by = ""
@@ -92,7 +99,11 @@ class Rounds:
         self._said_masked = masked
 
     def call(self, message: Message, text: Text, seen: Observation) -> None:
-        """Take in a tool call; ``seen.round`` only tells of calls that are repeated without ever being answered."""
+        """Take in a tool call; ``seen.round`` only tells of calls on a record without results.
+
+        There a call stands for its result.  A new one is progress.  One that was made before is a repeat if no other
+        was new since: the same test is run again after each change.  One that says next to nothing tells neither.
+        """
         pending = self._pending
         if pending is None:
             pending = self._pending = []
@@ -103,15 +114,25 @@ class Rounds:
         seen.tool_name = tool.name if tool is not None else None
         fingerprint = _identity(text)
         known = self._fingerprints.add(_CALL ^ fingerprint)
-        if known and any(waiting[1] == fingerprint for waiting in pending):
-            # The same call again before it was ever answered: the results are not on the record.
+        stale = known and any(waiting[1] == fingerprint for waiting in pending)
+        if not stale:
+            if self.unanswered and text.distinct >= _SPOKEN:
+                seen.round = Round.PROGRESS
+        elif text.distinct >= _SPOKEN and (self._stale or pending[-1][1] == fingerprint):
             seen.round = Round.EXACT_REPEAT
+        self._stale = stale
         if len(pending) >= _MAX_PENDING:
             del pending[0]
         pending.append((call_id, fingerprint, text.masked, self._batch))
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the results of calls are not on record, as far as can be told."""
+        return not self._answered and self._pending is not None and len(self._pending) >= _UNANSWERED
+
     def result(self, message: Message, text: Text, seen: Observation) -> None:
         """Take in a tool result, and say in ``seen.round`` what the round was worth."""
+        self._answered = True
         tool = message.tool
         seen.call_id = tool.call_id if tool is not None else None
         seen.tool_name = tool.name if tool is not None else None

@@ -26,6 +26,7 @@ __all__ = [
     "analyse",
     "body_of",
     "clock_codes",
+    "fingerprint_of",
     "is_silent",
     "looks_like_failure",
     "looks_like_transient",
@@ -144,8 +145,7 @@ def analyse(message: Message) -> Text:
     length = len(content)
     if length > MAX_CHARACTERS:
         half = MAX_CHARACTERS // 2
-        fingerprinted = content if length <= _MAX_FINGERPRINTED else _sample(content, length)
-        fingerprint = crc32(fingerprinted.encode("utf-8", "surrogatepass")) << 32 | (length & 0xFFFFFFFF)
+        fingerprint = fingerprint_of(content)
         content = content[:half] + " " + content[-half:]
         if not content.isascii():
             content = _plain(content)
@@ -159,6 +159,16 @@ def analyse(message: Message) -> Text:
         raw = content.strip().encode("utf-8", "surrogatepass")
         fingerprint = crc32(raw.lower()) << 32 | len(raw)
     return Text(codes_of(raw if content.isascii() else _words(content)), fingerprint, content)
+
+
+def fingerprint_of(content: str) -> int:
+    """The fingerprint that a plain message of this text has."""
+    length = len(content)
+    if length > MAX_CHARACTERS:
+        fingerprinted = content if length <= _MAX_FINGERPRINTED else _sample(content, length)
+        return crc32(fingerprinted.encode("utf-8", "surrogatepass")) << 32 | (length & 0xFFFFFFFF)
+    raw = (content if content.isascii() else _plain(content)).strip().encode("utf-8", "surrogatepass")
+    return crc32(raw.lower()) << 32 | len(raw)
 
 
 def codes_of(raw: bytes) -> Codes:

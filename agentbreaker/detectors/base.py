@@ -150,6 +150,7 @@ class Evidence:
         )
 
 
+_NO_ROUND = Round.NONE
 #: What the thoughts of an agent between its tool calls weigh: its rounds tell more than its thoughts.
 _MONOLOGUE_SHARE = 0.25
 #: What a tool round drains of the evidence of talk.
@@ -186,7 +187,7 @@ def talk_evidence(seen: Observation, weight: float, bonus: float = 0.0) -> float
 
 def drain_talk(evidence: Evidence, seen: Observation) -> None:
     """What anything that is not talk does to the evidence of talk."""
-    if seen.kind is Kind.RESULT:
+    if seen.round is not _NO_ROUND:
         amount = TALK_DRAIN.get(seen.round)
         if amount is not None:
             evidence.drain(amount)
