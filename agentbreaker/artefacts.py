@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from zlib import crc32
 
-__all__ = ["SAME_ARTEFACT", "SMALLEST_ARTEFACT", "Artefacts"]
+__all__ = ["QUOTED", "SAME_ARTEFACT", "SMALLEST_ARTEFACT", "Artefacts"]
 
 #: Characters from which a message counts as an artefact.
 SMALLEST_ARTEFACT = 600
@@ -19,6 +19,10 @@ SAME_ARTEFACT = 0.7
 _MOST_PIECES = 256
 _SHORTEST = 8
 _FEWEST = 5
+#: In place of a share: the artefact is another's.
+QUOTED = -1.0
+#: Share of another's artefact with which a message is taken to quote it.
+_QUOTE = 0.95
 #: Senders whose latest artefact is kept.
 _MOST_SENDERS = 3
 _BLANKS_AND_DIGITS = b" \t0123456789"
@@ -36,7 +40,8 @@ class Artefacts:
         r"""Return the share of an artefact, in [0, 1], that the sender's previous one had too; remember it.
 
         Returns:
-            ``None`` if the message is no artefact: short, or of few lines and sentences.
+            ``None`` if the message is no artefact: short, or of few lines and sentences.  :data:`QUOTED` if it carries
+            along what somebody else has just sent, as prompts do.
 
         >>> report = "\n".join(f"Finding {name}: the shipment of {name} is late." * 4 for name in "abcdefgh")
         >>> artefacts = Artefacts()
@@ -49,6 +54,10 @@ class Artefacts:
         if len(pieces) < _FEWEST:
             return None
         latest = self._latest
+        if latest and (author := next(reversed(latest))) != sender:
+            quoted = latest[author]
+            if len(pieces.intersection(quoted)) >= _QUOTE * len(quoted):
+                return QUOTED
         before = latest.pop(sender, None)
         latest[sender] = array("I", pieces)
         if before is None:

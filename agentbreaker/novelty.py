@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentbreaker.artefacts import SAME_ARTEFACT, SMALLEST_ARTEFACT, Artefacts
+from agentbreaker.artefacts import QUOTED, SAME_ARTEFACT, SMALLEST_ARTEFACT, Artefacts
 from agentbreaker.headers import Headers
 from agentbreaker.kernel import information
 from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WEIGHT_UNIT, lexicon
@@ -135,7 +135,7 @@ class NoveltyMeter:
             seen.info = self._information(text)
             return
         spoken = kind == "message" and message.role != "user"
-        machine = False
+        machine = quoted = False
         whole = text
         if spoken:
             machine = is_machine_text(text.raw)
@@ -146,7 +146,9 @@ class NoveltyMeter:
             artefacts = self._artefacts
             if artefacts is None:
                 artefacts = self._artefacts = Artefacts()
-            seen.resent = artefacts.resent(speaker, whole.raw)
+            resent = artefacts.resent(speaker, whole.raw)
+            quoted = resent == QUOTED
+            seen.resent = None if quoted else resent
         if kind == "handoff" and not text.words:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
             seen.kind = Kind.HANDOFF
@@ -203,6 +205,9 @@ class NoveltyMeter:
                 speakers[speaker] = fingerprint
             if said_last == fingerprint and not repeated:
                 # The same words to somebody else: work handed out to many, neither news nor repetition.
+                return
+            if quoted and emptiness > 0.0:
+                # A prompt that carries another's work along: what is new about it comes in the answer.
                 return
             usual = self._usual
             bounded = emptiness if emptiness > -1.0 else -1.0

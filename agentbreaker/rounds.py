@@ -37,7 +37,7 @@ _MAX_FIGURES = 256
 _MAX_RESULTS = 2
 #: New information (a figure is 4 units, an identifier 1 or less) below which a changed result tells nothing new.
 _FACTS = 2.0
-#: Calls without any result on record, from which on there will be none; and distinct words of a call that says something.
+#: Calls without a result on record from which on there will be none, and distinct words of a call that says something.
 _UNANSWERED, _SPOKEN = 3, 3
 #: The same result again and again, for calls that differ in their figures: from so many times on, and with so many
 #: distinct words, it is no receipt of a batch.

@@ -237,6 +237,32 @@ def test_calls_that_are_never_answered_repeat() -> None:
     ]
 
 
+def test_the_same_test_after_each_change_is_no_repeat() -> None:
+    """Results are not on record: a call that was made before is a repeat only if no other was new since."""
+    bench = Bench()
+    worths = []
+    for crop in ("rye", "spelt", "oats", "barley", "lentils"):
+        worths.append(bench.call(f"sow {crop} in the upper field"))
+        worths.append(bench.call("measure what the field has yielded"))
+    assert Round.EXACT_REPEAT not in worths
+    assert worths[-2] is Round.PROGRESS
+    assert bench.call("measure what the field has yielded") is Round.EXACT_REPEAT
+    assert bench.call("sow rye in the upper field") is Round.EXACT_REPEAT
+
+
+def test_calls_that_say_next_to_nothing_are_no_evidence() -> None:
+    """A recording that lost its calls' words, too, holds nothing against anybody."""
+    bench = Bench()
+    assert {bench.call("") for _ in range(40)} == {Round.NONE}
+
+
+def test_a_record_with_results_does_not_judge_calls() -> None:
+    """Once a result was seen, what a call brings is told by its result."""
+    bench = Bench()
+    bench.both("sow rye in the upper field", "sown")
+    assert {bench.call(f"sow {crop} in the lower field") for crop in ("oats", "flax", "hemp", "teff")} == {Round.NONE}
+
+
 def test_results_find_their_calls_by_id() -> None:
     """Answers in another order than the calls belong to the call whose id they carry."""
     bench = Bench()

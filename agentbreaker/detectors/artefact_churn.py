@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from agentbreaker.artefacts import SAME_ARTEFACT
 from agentbreaker.detectors.base import ROUND_DRAIN, Evidence, report_floor
-from agentbreaker.novelty import Kind
+from agentbreaker.novelty import Kind, Round
 from agentbreaker.verdict import MAX_EVIDENCE
 
 if TYPE_CHECKING:
@@ -20,6 +20,13 @@ __all__ = ["ArtefactChurn"]
 _OTHER = 0.4
 #: A tool call with the artefact in it is often a try, whose result tells more: it counts this share.
 _CALL_SHARE = 0.5
+
+#: What a call that was not made before takes away where no results are on record.
+_UNANSWERED_DRAIN = 1.0
+#: What a remark that brings something new takes away, as a multiple: it is what the next version answers.
+_REMARK = 2.0
+#: Information with which a message is no churn, whatever it sends again: a prompt that bears the code and a new remark.
+_NEWS = 16.0
 
 
 class ArtefactChurn:
@@ -94,7 +101,10 @@ class ArtefactChurn:
             if evidence.value > 0.0:
                 self._drain(seen)
             return None
-        evidence.add(self._weight * resent * (_CALL_SHARE if seen.kind is Kind.CALL else 1.0), seen)
+        news = seen.info / _NEWS
+        if news < 1.0:
+            share = _CALL_SHARE if seen.kind is Kind.CALL else 1.0
+            evidence.add(self._weight * resent * (1.0 - news) * share, seen)
         if evidence.value < self._floor:
             return None
         return evidence.signal(self.code, seen, self._limit, "versions with little change", laps=evidence.messages)
@@ -104,9 +114,13 @@ class ArtefactChurn:
         if seen.resent is not None and seen.resent < _OTHER:
             evidence.drain(1.0)
         elif seen.kind is Kind.TALK:
-            evidence.drain(-seen.emptiness)
+            if seen.emptiness < 0.0:
+                evidence.drain(-seen.emptiness * _REMARK)
         elif seen.kind is Kind.RESULT:
             evidence.drain(ROUND_DRAIN.get(seen.round, 0.0))
+        elif seen.kind is Kind.CALL:
+            # Without results on record, what else is tried stands for the news that they bring.
+            evidence.drain(_UNANSWERED_DRAIN * (seen.round is Round.PROGRESS))
         elif seen.kind is Kind.OUTSIDE:
             evidence.outside(seen)
 
