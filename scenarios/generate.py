@@ -16,6 +16,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
+import _budgets  # noqa: E402
 import _calls  # noqa: E402
 import _legitimate  # noqa: E402
 import _legitimate_tools  # noqa: E402
@@ -32,6 +33,7 @@ KINDS: list[Kind] = [
     *_legitimate_tools.KINDS,
     *_calls.KINDS,
     *_storms.KINDS,
+    *_budgets.KINDS,
 ]
 #: Transcripts above this size are written compressed.
 _PLAIN_BYTES = 20_000
@@ -54,12 +56,16 @@ def generated() -> dict[Path, bytes]:
                 lines.append("quiet = true")
             elif kind.detector:
                 lines.append(f'detector = "{kind.detector}"')
+            if lang in kind.embedder:
+                lines.append(f'embedder = "{kind.embedder[lang]}"')
+            for section, values in kind.policy.items():
+                lines += ["", f"[{name}.policy.{section}]", *(f"{key} = {value}" for key, value in values.items())]
             if kind.runaway:
                 for script in scripts:
                     lines += [
                         "",
                         f'[{name}.conversations."{script.id}"]',
-                        f"onset = {script.onset}",
+                        *(() if script.onset is None else (f"onset = {script.onset}",)),
                         f"halt_from = {script.halt_from}",
                         f"halt_by = {script.halt_by}",
                     ]

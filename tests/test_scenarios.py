@@ -79,7 +79,17 @@ def test_every_transcript_has_a_table_with_a_story(folder: Path) -> None:
     assert found == {(name, conversation) for name, table in expected.items() for conversation in ids(name, table)}
     for table in expected.values():
         assert table["story"].strip()
-        assert set(table) <= {"story", "quiet", "halt_from", "halt_by", "detector", "count", "conversations"}
+        assert set(table) <= {
+            "story",
+            "quiet",
+            "halt_from",
+            "halt_by",
+            "detector",
+            "count",
+            "conversations",
+            "policy",
+            "embedder",
+        }
         for window in table.get("conversations", {}).values() or [table]:
             assert table.get("quiet") or window["halt_from"] <= window["halt_by"]
 
