@@ -44,7 +44,7 @@ def known_misses() -> dict[str, dict[str, str]]:
 
 @cache
 def outcomes(folder: Path) -> dict[str, tuple[str, Any, Any]]:
-    """Replay a folder with the policies of its tables, else the default one: table, outcome and report by conversation."""
+    """Replay a folder, each table with its policy or the default one: table, outcome and report by conversation."""
     report = module("_report")
     return {
         result.conversation_id: (name, report.outcome_of(expected, result), result)
@@ -169,6 +169,6 @@ def test_the_readme_tells_the_same_figures() -> None:
     assert f"Measured on the {len(CASES)} generated conversations" in readme
     assert (
         f"of {runaways} runaways, {caught} are halted within their window, {counts['early']} too early, "
-        f"{counts['late']} too late and {counts['missed']} not at all; of {quiet} legitimate conversations, {counts['false halt']} are halted and "
-        f"{counts['warned']} warned"
+        f"{counts['late']} too late and {counts['missed']} not at all; "
+        f"of {quiet} legitimate conversations, {counts['false halt']} are halted and {counts['warned']} warned"
     ) in readme
