@@ -7,7 +7,8 @@ Two forms are read.  A *labels file* is JSON Lines, one conversation a line::
     {"conversation_id": "run-19", "role": "ignore"}
 
 And a folder with a ``scenario.toml`` labels its own transcripts, as the folder ``scenarios`` of this project does.  A
-transcript in such a folder is labelled by it, whichever way it was named on the command line.
+transcript in such a folder is labelled by it, whichever way it was named on the command line.  A scenario with a
+``policy`` or an ``embedder`` of its own is neither right nor wrong to halt under another: its role is ``ignore``.
 
 Reasons name file, line and field, never what was found there.
 """
@@ -25,7 +26,8 @@ from typing import BinaryIO, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from agentbreaker.errors import TranscriptError
+from agentbreaker.config import load_settings
+from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.transcripts import expand_paths
 
 __all__ = ["TOLERANCE", "Label", "Labels", "Role", "expand_corpus", "read_labels"]
@@ -284,6 +286,8 @@ _Model = TypeVar("_Model", bound=_Window)
 
 class _Table(_Window):
     count: int | None = Field(None, ge=1, le=1_000_000)
+    policy: dict[str, object] | None = None
+    embedder: str | None = None
     conversations: dict[str, dict[str, object]] = {}
 
 
@@ -307,18 +311,31 @@ def _read_scenario(path: str) -> dict[str, dict[str, Label]]:
 def _of_table(name: str, values: object, group: str, path: str) -> Iterator[Label]:
     table = _checked(_Table, values, path, (name,))
     ids: Iterable[str] = [name] if table.count is None else (f"{name}-{number + 1}" for number in range(table.count))
+    # What is expected under a policy or with an embedder of its own says nothing about the policy that is being tuned.
+    apart = table.policy is not None or table.embedder is not None
+    if table.policy is not None:
+        _check_policy(table.policy, path, f"{name}.policy")
     for conversation_id in ids:
         own = table.conversations.get(conversation_id, {})
-        shared = table.model_dump(exclude={"count", "conversations"})
+        shared = table.model_dump(exclude={"count", "conversations", "policy", "embedder"})
         window = _checked(_Window, shared | own, path, (name, "conversations", conversation_id))
         if window.quiet:
-            yield Label(conversation_id, Role.NEGATIVE, source=group, path=path)
+            role = Role.IGNORE if apart else Role.NEGATIVE
+            yield Label(conversation_id, role, source=group, path=path)
             continue
         if window.halt_from is None and window.onset is None:
             reason = "missing; a scenario is quiet, or says from which message on it must be halted"
             raise TranscriptError(reason, path=path, field=f"{name}.halt_from")
         earliest = window.halt_from if window.halt_from is not None else max(0, (window.onset or 0) - TOLERANCE)
-        yield Label(conversation_id, Role.POSITIVE, window.onset, earliest, group, None, path)
+        role = Role.IGNORE if apart else Role.POSITIVE
+        yield Label(conversation_id, role, window.onset, earliest, group, None, path)
+
+
+def _check_policy(sections: dict[str, object], path: str, place: str) -> None:
+    try:
+        load_settings(overrides=sections)
+    except ConfigError as error:
+        raise TranscriptError(str(error), path=path, field=place) from None
 
 
 def _checked(model: type[_Model], values: object, path: str, place: tuple[str, ...]) -> _Model:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,9 @@ from agentbreaker.message import Message
 from agentbreaker.policy import Policy
 from agentbreaker.transcripts import ReadReport, read_transcript
 from agentbreaker.verdict import Action, Decision
+
+if TYPE_CHECKING:
+    from agentbreaker.embedding import Embedder
 
 __all__ = ["ConversationReport", "ReplayReport", "read_sources", "replay"]
 
@@ -144,6 +147,7 @@ def replay(
     report: ReplayReport | None = None,
     keep_incidents: int = _KEPT_INCIDENTS,
     watch: Callable[[int, Message, Decision], object] | None = None,
+    embedder: Embedder | None = None,
 ) -> Iterator[ConversationReport]:
     """Drive a guard with recorded messages and yield what became of each conversation.
 
@@ -161,9 +165,11 @@ def replay(
         keep_incidents: How many halts keep their evidence.
         watch: Called with each message that the guard judged: its number in its conversation, the message, and the
             decision.  What it raises ends the replay.
+        embedder: The guard's, for AB303.  An answer that takes longer than ``semantic.timeout_seconds`` counts from a
+            later message on, so raise that for the same result on every machine.
 
     Raises:
-        ConfigError: The policy cannot be used.
+        ConfigError: The policy or the embedder cannot be used.
         TranscriptError: Whatever `messages` raises.
     """
     run = _Run(
@@ -171,6 +177,7 @@ def replay(
         ReplayReport() if report is None else report,
         keep_incidents,
         watch,
+        embedder,
     )
     return run.over(messages)
 
@@ -288,12 +295,13 @@ class _Run:
         report: ReplayReport,
         keep_incidents: int,
         watch: Callable[[int, Message, Decision], object] | None,
+        embedder: Embedder | None,
     ) -> None:
         self._watch = watch
         self._report = report
         self._incidents_left = keep_incidents
         self._time = _ConversationTime()
-        self._guard = Guard(policy, clock=self._time)
+        self._guard = Guard(policy, clock=self._time, embedder=embedder)
         self._room = policy.settings.conversations.max_conversations
         self._tallies: dict[str, _Tally] = {}
         # The conversations that the guard holds, the one that was silent for longest first.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Kind:
         seeds: Conversations for each language.
         detector: The code that must decide, where only one is sensible.
         runaway: Whether it must be halted; else it must stay quiet.
+        policy: Sections of the policy that it is replayed with, where that is not the default one.
+        embedder: For each language the file beside `generate.py` with the vectors that it is replayed with.
     """
 
     folder: str
@@ -40,6 +42,8 @@ class Kind:
     seeds: int = 2
     detector: str | None = None
     runaway: bool = True
+    policy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    embedder: Mapping[str, str] = field(default_factory=dict)
 
     def story(self, lang: str) -> str:
         """What happens, in two sentences."""

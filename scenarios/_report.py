@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from _embedder import RecordedEmbedder
+
+from agentbreaker.policy import Policy
 from agentbreaker.replay import ConversationReport, read_sources, replay
 
 __all__ = ["conversation_ids", "main", "outcome_of", "results", "write_misses"]
@@ -58,12 +61,20 @@ def write_misses(scenarios: Path) -> int:
 
 
 def results(folder: Path) -> Iterator[tuple[str, dict[str, Any], ConversationReport]]:
-    """Every conversation of a folder: name of its table, what is expected of it, what came of it."""
+    """Every conversation of a folder: name of its table, what is expected of it, what came of it.
+
+    Raises:
+        LookupError: The embedder of a scenario was asked for a text that its file has no vector of.
+    """
     for name, table in tomllib.loads((folder / "scenario.toml").read_text("utf-8")).items():
         path = next(path for path in folder.glob(f"{name}.jsonl*"))
-        for report in replay(read_sources([path], strict=True)):
+        embedder = RecordedEmbedder(folder.parent / table["embedder"]) if "embedder" in table else None
+        policy = Policy(**table.get("policy", {}))
+        for report in replay(read_sources([path], strict=True), policy, embedder=embedder):
             own = table.get("conversations", {}).get(report.conversation_id, {})
             yield name, {**table, **own}, report
+        if embedder is not None and embedder.unknown:
+            raise LookupError(f"{table['embedder']} has no vectors of {embedder.unknown} texts of {name}")
 
 
 def main(scenarios: Path) -> int:

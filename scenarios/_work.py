@@ -131,6 +131,9 @@ class Work:
             entry = entries[int(len(entries) * self.rng.random() ** 1.6)]
             if entry not in recent:
                 break
+        if recent and entry == recent[-1]:
+            # Nobody decides to do first one thing and then the same thing.
+            entry = next(other for other in entries if other not in recent)
         recent.append(entry)
         del recent[: -max(2, len(entries) // 3)]
         return entry

@@ -2,7 +2,7 @@
 
 ``generate.py`` writes them all (the same bytes every time); ``--check`` exits 1 if a file differs from what would be
 written; ``--report`` replays them with the default policy and prints a table; ``--misses`` replays them and writes
-``known-misses.toml`` anew (reasons are kept).
+``known-misses.toml`` anew (reasons are kept); ``--record LANGUAGE`` asks a real embedding model for the vectors anew.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
+import _budgets  # noqa: E402
 import _calls  # noqa: E402
+import _embedder  # noqa: E402
 import _legitimate  # noqa: E402
 import _legitimate_tools  # noqa: E402
+import _reworded  # noqa: E402
 import _runaways  # noqa: E402
 import _runaways_tools  # noqa: E402
 import _storms  # noqa: E402
@@ -32,6 +35,8 @@ KINDS: list[Kind] = [
     *_legitimate_tools.KINDS,
     *_calls.KINDS,
     *_storms.KINDS,
+    *_budgets.KINDS,
+    *_reworded.KINDS,
 ]
 #: Transcripts above this size are written compressed.
 _PLAIN_BYTES = 20_000
@@ -54,12 +59,16 @@ def generated() -> dict[Path, bytes]:
                 lines.append("quiet = true")
             elif kind.detector:
                 lines.append(f'detector = "{kind.detector}"')
+            if lang in kind.embedder:
+                lines.append(f'embedder = "{kind.embedder[lang]}"')
+            for section, values in kind.policy.items():
+                lines += ["", f"[{name}.policy.{section}]", *(f"{key} = {value}" for key, value in values.items())]
             if kind.runaway:
                 for script in scripts:
                     lines += [
                         "",
                         f'[{name}.conversations."{script.id}"]',
-                        f"onset = {script.onset}",
+                        *(() if script.onset is None else (f"onset = {script.onset}",)),
                         f"halt_from = {script.halt_from}",
                         f"halt_by = {script.halt_by}",
                     ]
@@ -109,17 +118,39 @@ def check() -> int:
     wrong = [path for path, data in files.items() if stored(path) != data] + orphans(files)
     for path in wrong:
         print(f"differs: {path.relative_to(HERE)}")
+    for lang, name in _reworded.VECTORS.items():
+        differ = _embedder.unmatched(HERE / name, texts_embedded(lang))
+        if differ:
+            wrong.append(HERE / name)
+            print(f"{differ} texts differ: {name}; record the vectors anew")
     return 1 if wrong else 0
 
 
+def texts_embedded(lang: str) -> list[str]:
+    """All texts that the recorded embedder of a language must know."""
+    scripts = (script for kind in KINDS if lang in kind.embedder for script in kind.scripts(lang))
+    return _embedder.texts_asked(line["content"] for script in scripts for line in script.lines)
+
+
+def record(lang: str) -> int:
+    """Record the vectors of a language with the real model."""
+    import _models
+
+    _embedder.record(HERE / _reworded.VECTORS[lang], _models.MODELS[lang](), texts_embedded(lang))
+    return 0
+
+
 def main() -> int:
-    """Run one of the four commands."""
+    """Run one of the commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--check", action="store_true", help="exit 1 if a file differs")
     group.add_argument("--report", action="store_true", help="print how the engine does on all scenarios")
     group.add_argument("--misses", action="store_true", help="write known-misses.toml anew")
+    group.add_argument("--record", choices=LANGUAGES, help="record the vectors of a language; see _models.py")
     options = parser.parse_args()
+    if options.record:
+        return record(options.record)
     if options.report or options.misses:
         import _report
 

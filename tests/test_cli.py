@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import gzip
 import inspect
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from agentbreaker import __version__
-from agentbreaker.cli import main
 from agentbreaker.demo import thanks, work
 from agentbreaker.detectors import DETECTORS
 from agentbreaker.policy import Policy
+from tests.conftest import Cli, Result
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The keys that DESIGN promises to other tools, in this order.
@@ -44,14 +42,6 @@ KEYS = [
 HOSTILE = "\x1b[31mred\x1b[0m\nforged line\r[red]x[/red]\u202egnp.exe\x9b2J\u2066"
 #: What must not reach a terminal or a log, whatever the agents wrote.
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-class Result(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 def shell(*arguments: str, cwd: Path, stdin: bytes = b"", **environment: str) -> Result:
@@ -76,29 +66,6 @@ def environ(**changes: str) -> dict[str, str]:
         if name not in {"NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TERM", "LINES"}
     }
     return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "120", "PYTHONIOENCODING": "utf-8:strict"} | changes
-
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run the command line in this process, in an empty directory; quicker than :func:`shell`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments: str, stdin: bytes = b"") -> Result:
-        monkeypatch.setattr(sys, "argv", ["agentbreaker", *arguments])
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(stdin)))
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return Result(code, captured.out, captured.err)
-
-    return call
 
 
 # ---------------------------------------------------------------------- transcripts

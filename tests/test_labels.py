@@ -209,6 +209,27 @@ onset = 5
     assert [label.conversation_id for label in few.unmet()] == ["bare"]
 
 
+def test_a_scenario_of_another_policy_takes_no_part_in_tuning(tmp_path: Path) -> None:
+    """What must happen under a cap or with an embedder of its own is neither right nor wrong without it."""
+    text = """
+[capped]
+halt_from = 3
+halt_by = 3
+[capped.policy.budgets]
+max_messages = 3
+[read]
+quiet = true
+embedder = "vectors.npz"
+"""
+    folder = scenario(tmp_path / "AB999", text, "capped", "read")
+    labels = Labels()
+    capped, read = (labels.of(str(folder / f"{name}.jsonl"), name) for name in ("capped", "read"))
+    assert capped is not None
+    assert read is not None
+    assert (capped.role, read.role) == (Role.IGNORE, Role.IGNORE)
+    assert labels.unmet() == []
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -217,6 +238,10 @@ onset = 5
         ('[loop]\nquiet = "yes"', r"loop.quiet: Input should be a valid boolean"),
         ("[loop]\nhalt_from = 3\n[loop.conversations.loop]\nonset = 1.5", r"loop.conversations.loop.onset: Input"),
         ("loop = 3", r"loop: Input should be a valid dictionary"),
+        ("[loop]\nquiet = true\npolicy = 3", r"loop.policy: Input should be a valid dictionary"),
+        ("[loop]\nquiet = true\n[loop.policy.budget]\nmax_messages = 3", r"loop.policy: unknown section 'budget'; did"),
+        ("[loop]\nquiet = true\n[loop.policy.budgets]\nmax_messages = 0", r"loop.policy: budgets.max_messages: Input"),
+        ("[loop]\nquiet = true\nembedder = 1", r"loop.embedder: Input should be a valid string"),
         ("[loop", r"not TOML: "),
     ],
 )
@@ -270,11 +295,14 @@ def test_every_conversation_of_the_scenarios_is_labelled() -> None:
         assert label is not None, (source, conversation)
         roles[label.role] += 1
     assert labels.unmet() == []
-    quiet = loud = 0
+    quiet = loud = apart = 0
     for path in SCENARIOS.glob("*/scenario.toml"):
         for table in tomllib.loads(path.read_text("utf-8")).values():
-            if table.get("quiet"):
+            if {"policy", "embedder"} & set(table):
+                apart += table.get("count", 1)
+            elif table.get("quiet"):
                 quiet += table.get("count", 1)
             else:
                 loud += table.get("count", 1)
-    assert roles == {Role.NEGATIVE: quiet, Role.POSITIVE: loud}
+    assert roles == {Role.NEGATIVE: quiet, Role.POSITIVE: loud, Role.IGNORE: apart}
+    assert apart > 0

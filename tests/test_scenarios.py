@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from agentbreaker.embedding import Meaning, reference_sentences, unit_vectors
+from agentbreaker.replay import read_sources, replay
+
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 FOLDERS = sorted(path.parent for path in SCENARIOS.glob("*/scenario.toml"))
 
@@ -41,7 +44,7 @@ def known_misses() -> dict[str, dict[str, str]]:
 
 @cache
 def outcomes(folder: Path) -> dict[str, tuple[str, Any, Any]]:
-    """Replay a folder with the default policy: table, outcome and report by conversation."""
+    """Replay a folder, each table with its policy or the default one: table, outcome and report by conversation."""
     report = module("_report")
     return {
         result.conversation_id: (name, report.outcome_of(expected, result), result)
@@ -79,7 +82,17 @@ def test_every_transcript_has_a_table_with_a_story(folder: Path) -> None:
     assert found == {(name, conversation) for name, table in expected.items() for conversation in ids(name, table)}
     for table in expected.values():
         assert table["story"].strip()
-        assert set(table) <= {"story", "quiet", "halt_from", "halt_by", "detector", "count", "conversations"}
+        assert set(table) <= {
+            "story",
+            "quiet",
+            "halt_from",
+            "halt_by",
+            "detector",
+            "count",
+            "conversations",
+            "policy",
+            "embedder",
+        }
         for window in table.get("conversations", {}).values() or [table]:
             assert table.get("quiet") or window["halt_from"] <= window["halt_by"]
 
@@ -106,6 +119,42 @@ def test_generated_files_are_what_the_generator_writes() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_recorded_embedder_understands_its_language(lang: str) -> None:
+    """The vectors on file are good enough that the engine believes them, and a text that is not on file is an error."""
+    embedder = module("_embedder").RecordedEmbedder(SCENARIOS / module("_reworded").VECTORS[lang])
+    meaning = Meaning(
+        {
+            script: tuple(unit_vectors(embedder.embed(side), len(side)) for side in pair)
+            for script, pair in reference_sentences().items()
+        }
+    )
+    assert {"en": "latin", "zh": "cjk"}[lang] in meaning.scripts
+    with pytest.raises(KeyError, match="1 texts were not recorded"):
+        embedder.embed(["Nobody has ever said this."])
+    assert embedder.unknown == 1
+
+
+def test_scenarios_of_the_second_stage_need_it() -> None:
+    """Without the embedder, AB303 halts none of its own scenarios."""
+    paths = sorted((SCENARIOS / "AB303-semantic-repeat").glob("*.jsonl*"))
+    codes = [report.detector for report in replay(read_sources(paths)) if report.halted_at is not None]
+    with_embedder = [report for _, _, report in outcomes(SCENARIOS / "AB303-semantic-repeat").values()]
+    assert "AB303" not in codes
+    assert sum(report.detector == "AB303" for report in with_embedder if report.halted_at is not None) > len(codes)
+
+
+def test_a_budget_halts_on_the_message_that_passes_it() -> None:
+    """Under its policy exactly there; under the default one the same conversations run to their end."""
+    for folder in FOLDERS:
+        if folder.name.startswith("AB60"):
+            for _, outcome, report in outcomes(folder).values():
+                assert (outcome, report.detector) == ("ok", folder.name[:5])
+                assert report.messages - report.halted_at > 10
+            free = list(replay(read_sources(sorted(folder.glob("*.jsonl*")))))
+            assert [report.halted_at for report in free] == [None] * len(free)
+
+
 def test_the_readme_tells_the_same_figures() -> None:
     """What the README says about the scenarios is what the gate holds: misses beside hits."""
     counts = Counter(miss["outcome"] for miss in known_misses().values())
@@ -119,7 +168,7 @@ def test_the_readme_tells_the_same_figures() -> None:
     readme = " ".join((SCENARIOS.parent / "README.md").read_text("utf-8").split())
     assert f"Measured on the {len(CASES)} generated conversations" in readme
     assert (
-        f"of {runaways} runaways, {caught} are halted within their window, {counts['early']} too early and "
-        f"{counts['missed']} not at all; of {quiet} legitimate conversations, {counts['false halt']} are halted and "
-        f"{counts['warned']} warned"
+        f"of {runaways} runaways, {caught} are halted within their window, {counts['early']} too early, "
+        f"{counts['late']} too late and {counts['missed']} not at all; "
+        f"of {quiet} legitimate conversations, {counts['false halt']} are halted and {counts['warned']} warned"
     ) in readme

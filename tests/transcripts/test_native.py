@@ -498,6 +498,8 @@ any_json = st.recursive(
     max_leaves=6,
 )
 zones = st.timezones() | st.just(UTC) | st.integers(-1439, 1439).map(lambda m: timezone(timedelta(minutes=m)))
+# An hour that the clock skips or repeats is never equal to the same instant in another zone (PEP 495).
+moments = st.datetimes(timezones=zones).filter(lambda at: at.utcoffset() == at.replace(fold=1 - at.fold).utcoffset())
 messages_of_any_kind = st.builds(
     Message,
     names,
@@ -509,7 +511,7 @@ messages_of_any_kind = st.builds(
     maybe,
     maybe,
     maybe,
-    st.datetimes(timezones=zones) | st.none(),
+    moments | st.none(),
     st.builds(Tool, any_text, maybe, any_json, maybe, st.booleans()) | st.none(),
     maybe,
     st.builds(Usage, counts, counts, counts, counts, counts) | st.none(),
