@@ -36,12 +36,17 @@ class Artefacts:
     def __init__(self) -> None:
         self._latest: dict[str, array[int]] = {}
 
-    def resent(self, sender: str, text: str) -> float | None:
+    def resent(self, sender: str, text: str, *, goes_on: bool = False) -> float | None:
         r"""Return the share of an artefact, in [0, 1], that the sender's previous one had too; remember it.
+
+        Args:
+            sender: Whose message it is.
+            text: The message.
+            goes_on: Whether the sender also spoke last.
 
         Returns:
             ``None`` if the message is no artefact: short, or of few lines and sentences.  :data:`QUOTED` if it carries
-            along what somebody else has just sent, as prompts do.
+            along what somebody else has just sent, or word for word what the sender has, as prompts do.
 
         >>> report = "\n".join(f"Finding {name}: the shipment of {name} is late." * 4 for name in "abcdefgh")
         >>> artefacts = Artefacts()
@@ -58,7 +63,10 @@ class Artefacts:
             quoted = latest[author]
             if len(pieces.intersection(quoted)) >= _QUOTE * len(quoted):
                 return QUOTED
-        before = latest.pop(sender, None)
+        before = latest.get(sender)
+        if goes_on and before is not None and len(pieces.intersection(before)) == len(before):
+            return QUOTED
+        latest.pop(sender, None)
         latest[sender] = array("I", pieces)
         if before is None:
             if len(latest) > _MOST_SENDERS:

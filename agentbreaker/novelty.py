@@ -146,7 +146,7 @@ class NoveltyMeter:
             artefacts = self._artefacts
             if artefacts is None:
                 artefacts = self._artefacts = Artefacts()
-            resent = artefacts.resent(speaker, whole.raw)
+            resent = artefacts.resent(speaker, whole.raw, goes_on=speaker == self._talker)
             quoted = resent == QUOTED
             seen.resent = None if quoted else resent
         if kind == "handoff" and not text.words:

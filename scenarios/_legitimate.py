@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from _kinds import Kind
+from _runaways_tools import report
 from _script import Script
 
 __all__ = ["KINDS"]
@@ -41,6 +42,31 @@ def review(s: Script) -> None:
             writer,
         )
         s.say(writer, s.work.message(s.rng.choice((1, 2, 4)), "answer" if last else "done", "decision"), reviewer)
+
+
+def quoted_review(s: Script) -> None:
+    """Eight rounds over a long text that every prompt carries along: a remark, then the text with what it asks for."""
+    writer, reviewer = s.agents[:2]
+    rng = s.rng
+    s.open(to=writer)
+    lines = report(s, rng.randint(60, 120), rng.choice(("report", "code")))
+    ask = s.en_zh(
+        "As the reviewer, read all of the text above and name the one thing that should change first, with a suggestion.",
+        "请作为评审通读以上全文,指出最应先修改的一处,并给出建议。",
+    )
+    act = s.en_zh(
+        "As the writer, change the text above as the remark asks and return the whole text with nothing left out.",
+        "请作为作者按意见修改以上文本,并完整返回全文,不要省略。",
+    )
+    for _ in range(8):
+        whole = "\n".join(lines)
+        s.say(writer, f"{whole}\n\n{ask}", reviewer)
+        remark = s.work.message(rng.choice((2, 3)), "objection", "question", "finding")
+        s.say(reviewer, remark, writer)
+        s.say(reviewer, f"{whole}\n\n{remark}\n{act}", writer)
+        at = rng.randrange(len(lines))
+        lines[at : at + 1] = report(s, rng.randint(3, 6), "report")
+        s.say(writer, "\n".join(lines), reviewer)
 
 
 def debate(s: Script) -> None:
@@ -246,6 +272,7 @@ def _kind(name: str, build: Callable[[Script], None], agents: tuple[int, ...], s
 KINDS = [
     _kind("pipeline", pipeline, (6,), 3),
     _kind("review-rounds", review, (2,)),
+    _kind("quoted-review", quoted_review, (2,)),
     _kind("debate", debate, (2, 3, 4)),
     _kind("negotiation", negotiation, (2,)),
     _kind("tutoring", tutoring, (2,)),
