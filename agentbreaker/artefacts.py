@@ -46,7 +46,8 @@ class Artefacts:
 
         Returns:
             ``None`` if the message is no artefact: short, or of few lines and sentences.  :data:`QUOTED` if it carries
-            along what somebody else has just sent, or word for word what the sender has, as prompts do.
+            along what somebody else has just sent, or, with more about it, word for word what the
+            sender has, as prompts do.
 
         >>> report = "\n".join(f"Finding {name}: the shipment of {name} is late." * 4 for name in "abcdefgh")
         >>> artefacts = Artefacts()
@@ -64,7 +65,7 @@ class Artefacts:
             if len(pieces.intersection(quoted)) >= _QUOTE * len(quoted):
                 return QUOTED
         before = latest.get(sender)
-        if goes_on and before is not None and len(pieces.intersection(before)) == len(before):
+        if goes_on and before is not None and len(pieces.intersection(before)) == len(before) < len(pieces):
             return QUOTED
         latest.pop(sender, None)
         latest[sender] = array("I", pieces)

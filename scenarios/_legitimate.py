@@ -51,7 +51,7 @@ def quoted_review(s: Script) -> None:
     s.open(to=writer)
     lines = report(s, rng.randint(60, 120), rng.choice(("report", "code")))
     ask = s.en_zh(
-        "As the reviewer, read all of the text above and name the one thing that should change first, with a suggestion.",
+        "As the reviewer, read all of the text above and name the one thing that should change first, and how.",
         "请作为评审通读以上全文,指出最应先修改的一处,并给出建议。",
     )
     act = s.en_zh(

@@ -44,3 +44,15 @@ def test_an_artefact_of_ones_own_is_no_quotation() -> None:
     other = REPORT.replace("sown", "mown").replace("came up", "went down").replace("late", "early")
     assert artefacts.resent("reviewer", other) == 0.0
     assert artefacts.resent("reviewer", other) == 1.0
+
+
+def test_ones_own_work_with_more_about_it_is_a_quotation_if_nobody_spoke_since() -> None:
+    """A version, and at once a prompt that carries it; alone, or after an answer, it is the same artefact again."""
+    artefacts = Artefacts()
+    artefacts.resent("writer", REPORT)
+    prompt = f"{REPORT}\nPlease read all of it, and say what should change."
+    assert artefacts.resent("writer", prompt, goes_on=True) == QUOTED
+    assert artefacts.resent("writer", REPORT, goes_on=True) == 1.0
+    again = artefacts.resent("writer", prompt)
+    assert again is not None
+    assert again > SAME_ARTEFACT
