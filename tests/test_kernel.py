@@ -74,7 +74,9 @@ class Letters(dict[bytes, int]):
 
 @compiled
 class TestCodes:
-    words, table = lexicon.lexicon(), kernel.make_table()
+    words, table, weighing = lexicon.lexicon(), kernel.make_table(), Lexicon().table
+    reference = Lexicon()
+    reference.table = None
 
     @given(TEXTS)
     @example(b"")
@@ -85,9 +87,10 @@ class TestCodes:
     @example(b"word " * 3000 + b"end")
     def test_codes_are_those_of_python(self, raw: bytes) -> None:
         """Any text: the same codes in the same order, from an empty table, a full one, and one that weighs words."""
-        fresh, weighing = kernel.make_table(), Lexicon().table
+        fresh, weighing = kernel.make_table(), self.weighing
         assert fresh is not None
         assert weighing is not None
+        weighing.clear()
         assert self.table is not None
         wanted = python_codes(raw, self.words)
         for table in (fresh, fresh, self.table, weighing, weighing):
@@ -108,9 +111,9 @@ class TestCodes:
     )
     def test_words_are_weighed_as_in_python(self, tokens: list[bytes]) -> None:
         """Words of the language, names, random letters: the same codes, and the lexicon is not asked for any."""
-        weighing, reference, never = Lexicon().table, Lexicon(), Letters()
+        weighing, reference, never = self.weighing, self.reference, Letters()
         assert weighing is not None
-        reference.table = None
+        weighing.clear()
         words = b" ".join(tokens)
         asked = [token for token in words.split() if not token.isalpha() and token not in reference._fixed]
         assert list(kernel.unpack(weighing.codes(words, never))) == python_codes(words, reference)
