@@ -79,7 +79,7 @@ class Machines:
         # Only those who have spoken machine text are kept, so that it is empty in a conversation of people.
         self._standing: dict[str, float] = {}
 
-    def hear(self, speaker: str, *, machine: bool, first: bool) -> bool:
+    def hear(self, speaker: str, *, machine: bool, first: bool, silent: bool = False) -> bool:
         """Take in one message; return whether its speaker is a machine.
 
         An agent that alternates between a thought and a command never becomes one; an environment that prints a page
@@ -89,9 +89,12 @@ class Machines:
             speaker: Who speaks.
             machine: Whether the message is machine text.
             first: Whether the speaker has not spoken before.
+            silent: Whether the message is empty, as the answer to a command often is: it changes nobody's standing.
         """
         standing = self._standing
         score = standing.get(speaker)
+        if silent:
+            return score is not None and score > 0.0
         if machine:
             if score is None:
                 if len(standing) >= _MAX_SPEAKERS:

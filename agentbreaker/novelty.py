@@ -171,11 +171,13 @@ class NoveltyMeter:
         elif (
             spoken
             and (machine or self._machines is not None)
-            and self._is_machine(speaker, machine=machine, first=first)
+            and self._is_machine(speaker, machine=machine, first=first, silent=not whole.raw)
             and self._rounds.answer(message, whole, seen)
         ):
             seen.kind = Kind.RESULT
             self._worked = True
+            if speakers.get(speaker, _STRANGER) != _STRANGER:
+                speakers[speaker] = text.fingerprint
             # Said back as talk, its lines are nothing new.
             self._new_lines(code_lines(whole.raw, machine=machine))
         else:
@@ -191,7 +193,8 @@ class NoveltyMeter:
                 seen.emptiness = emptiness if emptiness > 0.0 else 0.0
                 return
             fingerprint = text.fingerprint
-            self._rounds.hear(speaker, fingerprint, text.masked if machine else fingerprint)
+            # What a machine answers is compared as a whole, header and all.
+            self._rounds.hear(speaker, fingerprint, whole.masked if machine else fingerprint)
             if speaker != self._talker:
                 self._talker = speaker
                 self._worked = False
@@ -240,11 +243,11 @@ class NoveltyMeter:
         self._words_before -= renewed
         return info
 
-    def _is_machine(self, speaker: str, *, machine: bool, first: bool) -> bool:
+    def _is_machine(self, speaker: str, *, machine: bool, first: bool, silent: bool) -> bool:
         machines = self._machines
         if machines is None:
             machines = self._machines = Machines()
-        return machines.hear(speaker, machine=machine, first=first)
+        return machines.hear(speaker, machine=machine, first=first, silent=silent)
 
     def _new_lines(self, lines: list[int]) -> float:
         """Information of the lines of code that the conversation has not had lately, and remember them."""

@@ -142,9 +142,11 @@ class Rounds:
         """Take in what a machine says in a plain message, as the result of what was said to it.
 
         Returns:
-            False if it says nothing but that its counters and clocks went on, or only says back what was said to it:
-            then it is talk like any other.
+            False if it says nothing but that its counters and clocks went on, only says back what was said to it, or
+            says again what it has just said, to somebody else perhaps: then it is talk like any other.
         """
+        if self._said_by == message.sender and self._said == text.fingerprint:
+            return False
         call = self._spoken_call() if self._said_by != message.sender else None
         said_back = call is not None and call[2] in (text.masked, text.fingerprint)
         told = not said_back and self._judge(message, text, seen, call, spoken=True)
