@@ -14,13 +14,15 @@ from zlib import crc32
 from agentbreaker.kernel import count_of
 from agentbreaker.text import prose_share
 
-__all__ = ["Machines", "code_lines", "is_machine_text"]
+__all__ = ["Machines", "code_lines", "is_machine_text", "is_output"]
 
 #: Symbols that prose uses rarely; one character in so many must be one of them.
 _SYMBOLS = b'_/\\=<>{}[]|$;#&*+~^@`():"'
 _ONE_IN = 25
 #: Machine text has less than this share of grammar among its words.
 _MOST_PROSE = 0.2
+#: And what code has printed, names and sentences of a log included, less than this.
+_MOST_GRAMMAR = 0.3
 _FENCE, _FENCE_BYTES = "```", b"```"
 _BLANKS_AND_DIGITS = b" \t0123456789"
 _SHORTEST_LINE = 3
@@ -46,6 +48,15 @@ def is_machine_text(raw: str) -> bool:
     if not symbols or symbols * _ONE_IN < len(raw):
         return False
     return prose_share(raw.encode()) < _MOST_PROSE
+
+
+def is_output(raw: str) -> bool:
+    """Whether the answer to a message with code may be what the code has printed: anything but prose.
+
+    >>> is_output("True False FAIL: lookup still present"), is_output("I think that you should not do it this way.")
+    (True, False)
+    """
+    return raw.isascii() and prose_share(raw.encode()) < _MOST_GRAMMAR
 
 
 def code_lines(raw: str, *, machine: bool) -> list[int]:

@@ -15,7 +15,7 @@ from agentbreaker.artefacts import QUOTED, SAME_ARTEFACT, SMALLEST_ARTEFACT, Art
 from agentbreaker.headers import Headers
 from agentbreaker.kernel import information
 from agentbreaker.lexicon import ACKNOWLEDGING_CODES, CODE_BITS, WEIGHT_MASK, WEIGHT_UNIT, lexicon
-from agentbreaker.machine import Machines, code_lines, is_machine_text
+from agentbreaker.machine import Machines, code_lines, is_machine_text, is_output
 from agentbreaker.observation import Kind, Observation, Round
 from agentbreaker.rounds import Rounds
 from agentbreaker.text import Recent, Text, body_of, fingerprint_of, volatile_codes
@@ -73,6 +73,7 @@ class NoveltyMeter:
         "_artefacts",
         "_base",
         "_ceiling",
+        "_commander",
         "_fingerprints",
         "_generation",
         "_headers",
@@ -112,6 +113,8 @@ class NoveltyMeter:
         # Who spoke last, and whether tools have answered since anybody else did.
         self._talker = ""
         self._worked = False
+        # Who has just spoken code between fences: what answers may be its output.
+        self._commander = ""
         self._headers: Headers | None = None
         self._artefacts: Artefacts | None = None
 
@@ -135,10 +138,14 @@ class NoveltyMeter:
             seen.info = self._information(text)
             return
         spoken = kind == "message" and message.role != "user"
+        fenced = kind == "message" and "```" in text.raw
         machine = quoted = False
         whole = text
         if spoken:
             machine = is_machine_text(text.raw)
+            if not (machine or fenced) and self._commander and self._commander != speaker:
+                machine = is_output(text.raw)
+            self._commander = speaker if fenced else ""
             if "\n" in text.raw:
                 text = self._without_header(text)
         seen.info = info = self._information(text)
@@ -181,9 +188,9 @@ class NoveltyMeter:
             # Said back as talk, its lines are nothing new.
             self._new_lines(code_lines(whole.raw, machine=machine))
         else:
-            raw = whole.raw  # a header may end within a fence
-            if machine or "```" in raw:
-                seen.info = info = info + self._new_lines(code_lines(raw, machine=machine))
+            if machine or fenced:
+                # Of the whole message: a header may end within a fence.
+                seen.info = info = info + self._new_lines(code_lines(whole.raw, machine=machine))
             expected = self._base + self._per_word * text.distinct
             if expected > self._ceiling:
                 expected = self._ceiling

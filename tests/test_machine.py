@@ -110,6 +110,29 @@ def test_productive_work_with_a_plain_environment_goes_on() -> None:
         assert say(guard, "env", "agent", output) is not Action.HALT
 
 
+def test_the_answer_to_code_is_its_output_unless_it_is_prose() -> None:
+    """What code between fences has printed needs no symbols, nor words; a colleague who discusses it stays one."""
+    meter = NoveltyMeter(NoveltySettings())
+    code = "Now I run it.\n```bash\npython measure_{}.py\n```"
+    measure(meter, "agent", code.format("tide"))
+    assert measure(meter, "env", "True False FAIL lookup still present").kind is Kind.RESULT
+    measure(meter, "agent", code.format("moon"))
+    assert measure(meter, "env", "").kind is Kind.RESULT
+    measure(meter, "agent", code.format("wind"))
+    said = "I think that it would be better if you first looked at what the script does with the wind from the north."
+    assert measure(meter, "lead", said).kind is Kind.TALK
+
+
+def test_code_between_fences_whose_output_is_the_same_is_halted() -> None:
+    """An agent that runs the same script in the same words and gets the same output is halted all the same."""
+    guard = Guard()
+    for rounds in range(20):  # noqa: B007
+        say(guard, "agent", "env", "I will run the script again.\n```bash\npython measure_tide.py\n```")
+        if say(guard, "env", "agent", "measured 14 tides, mean 2.31 m") is Action.HALT:
+            break
+    assert 2 <= rounds < 12
+
+
 @pytest.mark.parametrize("thinks", [True, False], ids=["with thoughts", "commands only"])
 def test_the_same_command_with_the_same_output_is_halted(thinks: bool) -> None:
     """The same agent, repeating one command in plain messages, is halted within twenty rounds."""
