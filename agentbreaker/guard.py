@@ -160,7 +160,11 @@ class Guard:
                 None
                 if message.kind == "system"
                 else conversation.graph.add(
-                    message.sender, message.recipient, tokens=seen.spent_tokens, cost_usd=seen.spent_usd
+                    message.sender,
+                    message.recipient,
+                    tokens=seen.spent_tokens,
+                    cost_usd=seen.spent_usd,
+                    inferred=message.inferred,
                 )
             )
             signals: list[Signal] | None = None
