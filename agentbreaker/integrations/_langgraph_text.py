@@ -15,7 +15,18 @@ from langgraph.types import Command, Send
 
 from agentbreaker.message import Usage
 
-__all__ = ["Said", "Snapshot", "add_usage", "human_input", "model_output", "new_text", "snapshot", "targets", "text_of"]
+__all__ = [
+    "Said",
+    "Snapshot",
+    "add_usage",
+    "costs_of",
+    "human_input",
+    "model_output",
+    "new_text",
+    "snapshot",
+    "targets",
+    "text_of",
+]
 
 #: Text gathered from one update that holds no messages, in characters; the guard reads no more than a part of it.
 _MAX_CHARS = 20_000
@@ -101,6 +112,24 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     return [_joined(texts)], False
 
 
+def costs_of(said: Said, before: Snapshot) -> list[tuple[str | None, Usage, str | None]]:
+    """Return id, usage and model of the agents' messages in `said` that carry their tokens and are not history."""
+    costs = []
+    for part in said:
+        if isinstance(part, AIMessage) and (usage := _usage(part.usage_metadata)) is not None:
+            costs.append((part.id, usage, _model_of(part)))
+    if costs:
+        old = {
+            message.id
+            for value, size in before.values()
+            if isinstance(value, list)
+            for message in value[:size]
+            if isinstance(message, BaseMessage) and message.id
+        }
+        costs = [cost for cost in costs if cost[0] not in old]
+    return costs
+
+
 def human_input(inputs: Any) -> Said:
     """Return what the person says with the input of a run: the human messages after the last agent's, or its text."""
     if isinstance(inputs, Command):
@@ -125,7 +154,7 @@ def model_output(response: LLMResult) -> tuple[str, str | None, Usage | None, st
             text = text_of(message.content) if isinstance(message, BaseMessage) else generation.text
             if isinstance(message, BaseMessage):
                 message_id = message.id or message_id
-                model = message.response_metadata.get("model_name") or message.response_metadata.get("model") or model
+                model = _model_of(message) or model
                 usage = add_usage(usage, _usage(getattr(message, "usage_metadata", None)))
     if usage is None and isinstance(counted := extra.get("token_usage"), Mapping):
         usage = Usage(int(counted.get("prompt_tokens") or 0), int(counted.get("completion_tokens") or 0))
@@ -137,6 +166,11 @@ def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
     if one is None or other is None:
         return one or other
     return Usage(*(getattr(one, f.name) + getattr(other, f.name) for f in dataclasses.fields(Usage)))
+
+
+def _model_of(message: BaseMessage) -> str | None:
+    name = message.response_metadata.get("model_name") or message.response_metadata.get("model")
+    return str(name) if name else None
 
 
 def _usage(counted: Any) -> Usage | None:
