@@ -50,7 +50,9 @@ from agentbreaker.integrations._langgraph_text import (
     targets,
     text_of,
 )
+from agentbreaker.integrations.base import Halts
 from agentbreaker.message import Message, Tool, Usage
+from agentbreaker.verdict import Decision
 
 __all__ = ["Edges"]
 
@@ -75,6 +77,8 @@ class Edges:
         self._index: dict[UUID, Run] = {}
         self._handoffs: set[str] = set()
         self._paid = Paid()
+        self.halts = Halts()
+        self._stopped: OrderedDict[UUID, Decision] = OrderedDict()
         #: Model calls that no callback told of, found by what they brought.
         self.unseen_calls = 0
 
@@ -161,9 +165,34 @@ class Edges:
                     node.graph.last[node.name] = node
             return messages + self._close(run)
 
-    def drop(self, run: Run) -> None:
-        """Forget a run that was stopped at its start: LangChain reports no end for it."""
+    def run(self, run_id: UUID) -> Run | None:
+        """The record of a run that goes on."""
+        return self._index.get(run_id)
+
+    def in_flight(self, run: Run) -> int:
+        """How many model and tool calls of this conversation go on, those around `run` and itself left out."""
+        around = set()
+        outer: Run | None = run
+        while outer is not None:
+            around.add(outer.run_id)
+            outer = outer.parent
         with self._lock:
+            return sum(
+                other.call and other.conversation_id == run.conversation_id and other.run_id not in around
+                for other in self._index.values()
+            )
+
+    def stopped(self, root_id: UUID) -> Decision | None:
+        """Why the call of a graph that had this run id was stopped, ``None`` if it was not; told once."""
+        with self._lock:
+            return self._stopped.pop(root_id, None)
+
+    def drop(self, run: Run, decision: Decision) -> None:
+        """Forget a run that is stopped at its start: LangChain reports no end for it."""
+        with self._lock:
+            self._stopped.setdefault(run.root.run_id, decision)
+            if len(self._stopped) > _MAX_ROOTS:
+                self._stopped.popitem(last=False)
             self._close(run)
 
     def discard(self, run_id: UUID) -> None:
@@ -219,6 +248,8 @@ class Edges:
     def tool_start(self, run: Run, name: str, arguments: Any, call_id: str | None) -> list[Message]:
         """A tool starts; its call is a message, unless the model's message that asked for it was one."""
         with self._lock:
+            if run.tool is not None:  # heard before, by another breaker of this guard
+                return []
             run.tool, run.caller = Tool(name, call_id, arguments), run.actor
             run.speaker = name  # whoever speaks inside, an agent as a tool for example, speaks as the tool
             if twin := take_twin(run.root.calls, call_id):
