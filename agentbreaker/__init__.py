@@ -79,7 +79,7 @@ def watch(guard: Guard | None = None, *, policy: Policy | None = None, conversat
     Raises:
         ImportError: LangGraph is not installed.
     """
-    import agentbreaker.integrations.langgraph  # says what to install if it is not there
+    import agentbreaker.integrations.langgraph  # noqa: F401  # says what to install if it is not there
     from agentbreaker.integrations._langgraph_watch import Watch
 
     return Watch(guard, policy, conversation_id)
