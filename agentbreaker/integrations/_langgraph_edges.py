@@ -31,6 +31,7 @@ from agentbreaker.integrations._langgraph_runs import (
     bill,
     charge,
     expect_twin,
+    find_call,
     hands_over,
     learn_handoff,
     message,
@@ -250,6 +251,8 @@ class Edges:
         with self._lock:
             if run.tool is not None:  # heard before, by another breaker of this guard
                 return []
+            if call_id is None:  # LangChain before 1.1 does not say which call it is
+                call_id = find_call(run.root.calls, name, arguments)
             run.tool, run.caller = Tool(name, call_id, arguments), run.actor
             run.speaker = name  # whoever speaks inside, an agent as a tool for example, speaks as the tool
             if twin := take_twin(run.root.calls, call_id):

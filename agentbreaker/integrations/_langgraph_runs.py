@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from agentbreaker.integrations._langgraph_text import Said, Snapshot, add_usage
+from agentbreaker.integrations._langgraph_text import Said, Snapshot, add_usage, same
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "bill",
     "charge",
     "expect_twin",
+    "find_call",
     "hands_over",
     "is_known",
     "learn_handoff",
@@ -306,3 +307,11 @@ def take_twin(twins: dict[str, list[tuple[str, Tool]]], call_id: str | None) -> 
     if not reported:
         del twins[call_id]
     return twin
+
+
+def find_call(twins: dict[str, list[tuple[str, Tool]]], name: str, arguments: object) -> str | None:
+    """Return the id of the oldest call of this tool with these arguments that was asked for and has not begun."""
+    for call_id, reported in twins.items():
+        if any(tool.name == name and same(tool.arguments, arguments) for _, tool in reported):
+            return call_id
+    return None

@@ -23,6 +23,7 @@ __all__ = [
     "human_input",
     "model_output",
     "new_text",
+    "same",
     "snapshot",
     "targets",
     "text_of",
@@ -101,8 +102,8 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
             if _is_messages(value) or name == "messages":
                 messages += _messages(value, old, size)
             elif isinstance(value, list) and size >= 0:
-                changed.append(value[size:] if value is old or _same(value[:size], old[:size]) else value)
-            elif not _same(value, old):
+                changed.append(value[size:] if value is old or same(value[:size], old[:size]) else value)
+            elif not same(value, old):
                 changed.append(value)
     if messages:
         return [*messages], False
@@ -235,7 +236,8 @@ def _is_label(text: str) -> bool:
     return len(text) <= _MAX_LABEL and text.isascii() and not any(map(str.isspace, text.strip()))
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; values that cannot be compared are not."""
     try:
         return one is other or bool(one == other)
     except Exception:  # arrays and data frames have no truth value

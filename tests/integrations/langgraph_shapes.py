@@ -190,7 +190,7 @@ def parallel(model: Model) -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(MessagesState)
     builder.add_node("hub", speaker(Model(lines=model.lines[::2]).on(model.ledger)))
     for n, name in enumerate(workers):  # each reads its own lines, whichever thread is the first
-        own = tuple(line for line in model.lines[1::2] if "FINISHED" not in line)
+        own = tuple(line for line in model.lines[1::2] if "FINISHED" not in line) or THANKS
         builder.add_node(name, speaker(Model(lines=own[n:] + own[:n], seconds=model.seconds).on(model.ledger)))
     builder.add_edge(START, "hub")
     builder.add_conditional_edges("hub", lambda s: [END] if _over(s) else workers, [*workers, END])
