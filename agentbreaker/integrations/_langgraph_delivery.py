@@ -33,6 +33,9 @@ __all__ = ["deliver", "receive"]
 #: brings nothing.  Before that they are context: a supervisor that only routes is no evidence against anybody.
 _SILENT_HOPS = 8
 
+#: How a prebuilt supervisor marks the sentence that it lets a worker say when it is done: nobody's words.
+_HANDED_BACK = "__is_handoff_back"
+
 #: Steps after which an output that no node received is sent to nobody in particular.
 _MAX_WAIT = 8
 
@@ -107,7 +110,7 @@ def deliver(
                 tool = Tool(name, part.tool_call_id, arguments, text, part.status == "error")
                 messages.append(tool_message(root, "tool_result", caller, tool, identity))
             continue
-        if text:
+        if text and not part.response_metadata.get(_HANDED_BACK):
             messages.append(message(root, sender.actor, to, text, identity, inferred=inferred))
         for n, asked in enumerate(part.tool_calls if isinstance(part, AIMessage) else []):
             tool = Tool(asked["name"], asked["id"], asked["args"])

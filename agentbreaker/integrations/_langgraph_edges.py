@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import LLMResult
 from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
@@ -116,7 +116,7 @@ class Edges:
             if parent is None:
                 return run, []
             if step is not None:
-                node = self._enter(run, parent, step, before)
+                node = self._enter(run, parent, step, before, about.get("lc_agent_name"))
                 if _HIDDEN in labels:
                     node.hidden = True
                     return run, []
@@ -139,7 +139,7 @@ class Edges:
             return []
         said: Said = []
         changed, routes = False, frozenset[str]()
-        costs: list[tuple[str | None, Usage, str | None]] = []
+        costs: list[tuple[BaseMessage, Usage, str | None]] = []
         if node is not None:  # outside the lock: comparing states runs code of theirs
             if run.own and not node.hidden:
                 said, changed = new_text(output, node.before)
@@ -152,8 +152,8 @@ class Edges:
             if node is not None and run.own:
                 node.before = {}
                 node.said, node.changed = said, changed
-                for identity, usage, model in costs:
-                    if not self._paid.covers(identity, usage):
+                for part, usage, model in costs:
+                    if not self._paid.covers(part, usage):
                         self.unseen_calls += 1
                         node.calls += 1
                         charge(node.spent, model, usage)
@@ -304,12 +304,13 @@ class Edges:
         self._index[run_id] = root.runs[run_id] = run
         return run
 
-    def _enter(self, run: Run, parent: Run, step: int, before: Snapshot) -> Node:
+    def _enter(self, run: Run, parent: Run, step: int, before: Snapshot, agent: str | None = None) -> Node:
         """Make the record of a node that starts as a part of `parent`."""
         if run is parent:
             graph = Graph(run.node, run.actor if run.node or run.speaker else None)
         elif parent.graph is None:
-            graph = parent.graph = Graph(parent.node, parent.actor if parent.node or parent.speaker else None)
+            inside = parent.node or parent.speaker
+            graph = parent.graph = Graph(parent.node, parent.actor if inside else agent)
             graph.human = list(parent.human)
             parent.human.clear()
         else:

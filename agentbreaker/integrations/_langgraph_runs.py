@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from langchain_core.messages import BaseMessage
+
 from agentbreaker.integrations._langgraph_text import Said, Snapshot, add_usage, same
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
 
@@ -44,6 +46,7 @@ _MIDDLEWARE = (".before_agent", ".before_model", ".after_model", ".after_agent")
 
 #: Ids remembered per run of a whole graph, to count a text once that several levels of the graph return.
 _MAX_IDS = 4096
+_MAX_NAMELESS = 256
 
 #: Beginnings of the names of tools that hand over to another agent; others are learned when they do.
 _HANDOFFS = ("transfer_to_", "transfer_back_to_", "handoff_to_", "hand_off_to_")
@@ -59,11 +62,13 @@ class Paid:
     A message that a node returns is recognised by its id or, where the node made a new message of it, by its tokens.
     """
 
-    __slots__ = ("_copies", "_ids")
+    __slots__ = ("_copies", "_ids", "_nameless")
 
     def __init__(self) -> None:
         self._ids: OrderedDict[str, tuple[int, int] | None] = OrderedDict()
         self._copies: OrderedDict[tuple[int, int], int] = OrderedDict()
+        # Messages that had no id when a node returned them, kept so that they are the same when they have got one.
+        self._nameless: OrderedDict[int, BaseMessage] = OrderedDict()
 
     def note(self, identity: str | None, usage: Usage | None) -> None:
         """A model call ended, and callbacks told of it."""
@@ -77,9 +82,16 @@ class Paid:
             if len(self._copies) > _MAX_IDS:
                 self._copies.popitem(last=False)
 
-    def covers(self, identity: str | None, usage: Usage) -> bool:
+    def covers(self, message: BaseMessage, usage: Usage) -> bool:
         """Whether a message with this usage came from a call that was noted; if not, it is from now on."""
         tokens: tuple[int, int] | None = (usage.input_tokens, usage.output_tokens)
+        identity = message.id
+        if self._nameless.get(id(message)) is message:
+            return True
+        if identity is None:
+            self._nameless[id(message)] = message
+            if len(self._nameless) > _MAX_NAMELESS:
+                self._nameless.popitem(last=False)
         known = identity is not None and identity in self._ids
         if known and identity is not None:
             tokens, self._ids[identity] = self._ids[identity], None

@@ -113,12 +113,12 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     return [_joined(texts)], False
 
 
-def costs_of(said: Said, before: Snapshot) -> list[tuple[str | None, Usage, str | None]]:
-    """Return id, usage and model of the agents' messages in `said` that carry their tokens and are not history."""
-    costs = []
+def costs_of(said: Said, before: Snapshot) -> list[tuple[BaseMessage, Usage, str | None]]:
+    """Return the agents' messages in `said` that carry their tokens and are not history, with usage and model."""
+    costs: list[tuple[BaseMessage, Usage, str | None]] = []
     for part in said:
         if isinstance(part, AIMessage) and (usage := _usage(part.usage_metadata)) is not None:
-            costs.append((part.id, usage, _model_of(part)))
+            costs.append((part, usage, _model_of(part)))
     if costs:
         old = {
             message.id
@@ -127,7 +127,7 @@ def costs_of(said: Said, before: Snapshot) -> list[tuple[str | None, Usage, str 
             for message in value[:size]
             if isinstance(message, BaseMessage) and message.id
         }
-        costs = [cost for cost in costs if cost[0] not in old]
+        costs = [cost for cost in costs if cost[0].id not in old]
     return costs
 
 
