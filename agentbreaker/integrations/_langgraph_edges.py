@@ -67,6 +67,9 @@ _QUIET_CALLS = 8
 
 _HIDDEN = "langsmith:hidden"
 
+#: What LangGraph calls a graph that was given no name.
+_UNNAMED = "LangGraph"
+
 
 class Edges:
     """The bookkeeping behind the callbacks.  Thread-safe; calls nobody while it holds its lock."""
@@ -310,6 +313,8 @@ class Edges:
             graph = Graph(run.node, run.actor if run.node or run.speaker else None)
         elif parent.graph is None:
             inside = parent.node or parent.speaker
+            if agent is None and parent.name != _UNNAMED:
+                agent = parent.name or None
             graph = parent.graph = Graph(parent.node, parent.actor if inside else agent)
             graph.human = list(parent.human)
             parent.human.clear()

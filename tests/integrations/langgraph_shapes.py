@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 from langchain.agents import create_agent
+from langchain.tools import InjectedState
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.tools import InjectedToolCallId, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
 from pydantic import PrivateAttr
 
@@ -126,9 +126,12 @@ class Streaming(Model):
     ) -> Iterator[ChatGenerationChunk]:
         message = self._next()
         for word in str(message.content).split(" "):
-            yield ChatGenerationChunk(message=AIMessageChunk(word + " ", id=message.id))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word + " ", id=message.id))
         last = AIMessageChunk(
-            "", id=message.id, usage_metadata=message.usage_metadata, response_metadata=message.response_metadata
+            content="",
+            id=message.id,
+            usage_metadata=message.usage_metadata,
+            response_metadata=message.response_metadata,
         )
         self._end(message)
         yield ChatGenerationChunk(message=last)
@@ -267,4 +270,4 @@ def run(graph: Any, mode: str, inputs: Any, config: Any) -> dict[str, Any]:
         return asyncio.run(graph.ainvoke(inputs, config))
     if mode == "stream":
         return last(list(graph.stream(inputs, config, stream_mode="values")))  # type: ignore[no-any-return]
-    return asyncio.run(drain())  # type: ignore[no-any-return]
+    return asyncio.run(drain())

@@ -156,7 +156,8 @@ def test_hops_that_nobody_named_are_inferred() -> None:
         builder.add_edge(START, f"a{n}")
         builder.add_edge(f"a{n}", f"b{n}")
     guard = Recording()
-    builder.compile().invoke(REQUEST, {"callbacks": [LangGraphBreaker(guard)], **CONFIG})
+    config: Any = {"callbacks": [LangGraphBreaker(guard)], **CONFIG}
+    builder.compile().invoke(REQUEST, config)
     found = {(sender, recipient): inferred for sender, recipient, inferred in hops(guard.shown)}
     assert found["user", "a1"] is False
     assert found["a1", "b1"] is True

@@ -211,7 +211,7 @@ def test_the_contract_of_the_stop() -> None:
 
     builder = StateGraph(MessagesState)
     builder.add_node("before", lambda state: {"messages": [AIMessage("Twelve rows are in.")]})
-    policy = RetryPolicy(max_attempts=5, initial_interval=0.0, jitter=False, retry_on=BaseException)
+    policy = RetryPolicy(max_attempts=5, initial_interval=0.0, jitter=False, retry_on=Exception)
     builder.add_node("ann", ann, retry_policy=policy)
     builder.add_edge(START, "before")
     builder.add_edge("before", "ann")

@@ -89,9 +89,10 @@ def test_halt_as_an_exception(shape: str, checkpointed: bool, mode: str) -> None
     graph = guard_graph(compiled(shape, model, checkpointed), guard, on_halt="exception")
     with pytest.raises((ConversationHalted, ConversationHaltedError)) as halted:
         run(graph, mode, REQUEST, CONFIG)
-    assert isinstance(halted.value, ConversationHalted) is checkpointed
-    assert sorted(lines_of(halted.value.state)) == sorted(f"said-{n + 1}" for n in range(model.ledger.calls))
-    assert halted.value.conversation_id == "t1"
+    error = halted.value
+    assert isinstance(error, ConversationHalted if checkpointed else ConversationHaltedError)
+    assert sorted(lines_of(error.state)) == sorted(f"said-{n + 1}" for n in range(model.ledger.calls))
+    assert error.conversation_id == "t1"
     assert at_trip == [model.ledger.calls]
 
 
