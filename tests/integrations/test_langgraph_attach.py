@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -413,7 +414,9 @@ def test_finish_by_hand(shape: str, asynchronous: bool) -> None:
     breaker = LangGraphBreaker()
     graph = SHAPES[shape](model).compile(checkpointer=InMemorySaver()).with_config(callbacks=[breaker])
     graph.invoke(REQUEST, CONFIG)
-    state = asyncio.run(breaker.afinish(graph, CONFIG)) if asynchronous else breaker.finish(graph, CONFIG)
+    # The place where the run began is not where it ended.
+    began = list(graph.get_state_history(CONFIG))[-1].config
+    state = asyncio.run(breaker.afinish(graph, began)) if asynchronous else breaker.finish(graph, began)
     assert set(lines_of(state)) == {f"said-{n + 1}" for n in range(model.ledger.calls)}
     assert breaker.guard.decision("t1").reason in state["messages"][-1].content
     assert graph.get_state(CONFIG).next == ()
@@ -465,31 +468,46 @@ def test_other_state_of_sub_graphs_is_folded_in(checkpointed: bool, on_halt: Any
     assert "inner_only" not in state
 
 
-def test_work_beside_the_stopped_step_is_kept() -> None:
+@pytest.mark.parametrize("nested", [False, True], ids=["top", "sub_graph"])
+@pytest.mark.parametrize("checkpointed", [True, False], ids=["checkpointer", "no_checkpointer"])
+def test_work_beside_the_stopped_step_is_kept(checkpointed: bool, nested: bool) -> None:
     """Of two branches one finishes and one is stopped: what the first returned is in the state all the same."""
     breaker = LangGraphBreaker()
     model = Model()
 
+    begun = threading.Event()
+
+    def done(state: MessagesState) -> Any:
+        begun.set()
+        return {"messages": [AIMessage("Part one has 12 rows.")]}
+
     def stops(state: MessagesState) -> Any:
+        assert begun.wait(5)
         breaker.guard.force_open("t1", "too expensive", by="ops")
         return {"messages": [model.invoke(state["messages"])]}
 
     builder = StateGraph(MessagesState)
-    builder.add_node("done", lambda state: {"messages": [AIMessage("Part one has 12 rows.")]})
+    builder.add_node("done", done)
     builder.add_node("stops", stops)
     builder.add_edge(START, "done")
     builder.add_edge(START, "stops")
+    if nested:
+        team = builder.compile()
+        builder = StateGraph(MessagesState)
+        builder.add_node("team", team)
+        builder.add_edge(START, "team")
     for on_halt in ("value", "finish"):
-        graph = guard_graph(builder.compile(), breaker=breaker, on_halt=on_halt)  # type: ignore[arg-type]
+        compiled = builder.compile(checkpointer=InMemorySaver() if checkpointed else None)
+        graph = guard_graph(compiled, breaker=breaker, on_halt=on_halt)
         breaker.guard.reset("t1")
+        begun.clear()
         state = graph.invoke(REQUEST, CONFIG)
-        assert "Part one has 12 rows." in [m.content for m in state["messages"]]
+        assert [m.content for m in state["messages"]].count("Part one has 12 rows.") == 1
     assert model.ledger.calls == 0
 
 
 def test_state_that_cannot_be_stored_is_no_fault_of_the_guard() -> None:
     """Without a checkpointer nothing is serialised: locks and open files pass through a guarded graph."""
-    import threading
 
     class Holding(MessagesState):
         lock: Any
