@@ -146,9 +146,9 @@ class GuardedGraph:
             result = call.graph.invoke(input, call.config, **options)
         except ConversationHalted as stop:
             halted = stop
+        call.withholds(result)
         if (decision := self._why(call, halted)) is None:
             return result
-        call.withholds(result)
         return self._answer(call, run(self._settle(call, decision, halted)), result)
 
     async def ainvoke(self, input: Any, config: Any = None, **options: Any) -> Any:
@@ -161,9 +161,9 @@ class GuardedGraph:
             result = await call.graph.ainvoke(input, call.config, **options)
         except ConversationHalted as stop:
             halted = stop
+        call.withholds(result)
         if (decision := self._why(call, halted)) is None:
             return result
-        call.withholds(result)
         return self._answer(call, await arun(self._settle(call, decision, halted)), result)
 
     def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
@@ -228,7 +228,11 @@ class GuardedGraph:
 
     def _why(self, call: _Call, halted: ConversationHalted | None) -> Decision | None:
         decision = self.breaker.stopped(call.run_id)
-        return halted.decision if halted is not None else decision
+        if halted is not None:
+            return halted.decision
+        if decision is None and call.interrupts:  # a part of a larger run that is watched, which has another id
+            decision = self.breaker.guard.decision(self._conversation_of(call))
+        return decision
 
     def _settle(self, call: _Call, decision: Decision, halted: ConversationHalted | None) -> Steps:
         """Find out what the stopped run had come to, and end it if that is what is wanted."""

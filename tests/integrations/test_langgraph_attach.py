@@ -14,6 +14,7 @@ pytest.importorskip("langgraph", reason="LangGraph is not installed")
 pytest.importorskip("langchain", reason="LangChain's agents are not installed")
 
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -326,6 +327,19 @@ def test_a_guarded_graph_inside_another_is_halted_with_it(mode: str) -> None:
     assert state["__interrupt__"][0].value["conversation_id"] == "t1"
     assert [m.content for m in state["messages"]][1:] == ["Twelve rows are in."]
     assert model.ledger.calls < 12
+
+
+@pytest.mark.parametrize("mode", ["invoke", "stream"])
+def test_a_guarded_graph_inside_a_chain_that_is_watched(mode: str) -> None:
+    """A chain around it knows no pause: the guarded graph gives the halt in its own form there."""
+    guard = Guard()
+    inner = guard_graph(SHAPES["subgraph"](Model()).compile(), guard, on_halt="finish")
+    chain = RunnableLambda(lambda inputs: run(inner, mode, inputs, CONFIG))
+    with agentbreaker.watch(guard):
+        state = chain.invoke(REQUEST)
+    assert state["messages"][-1].name == "agentbreaker"
+    (conversation_id,) = guard.conversations()
+    assert guard.incident(conversation_id) is not None
 
 
 @pytest.mark.parametrize("on_halt", ["value", "exception", "finish"])
