@@ -1,39 +1,65 @@
-"""LangGraph: one callback handler that watches every hop, and stops a graph that gets nowhere.
+"""LangGraph: see every hop, stop a graph that gets nowhere, and lose nothing of what was said.
 
-    from agentbreaker.integrations.langgraph import LangGraphBreaker
+    from agentbreaker.integrations.langgraph import LangGraphBreaker, guard_graph
 
-    breaker = LangGraphBreaker()
-    graph = builder.compile(checkpointer=checkpointer).with_config(callbacks=[breaker])
+    graph = builder.compile().with_config(callbacks=[LangGraphBreaker()])     # baked in
+    graph.invoke(inputs, {"callbacks": [breaker]})                            # or per call
+    with agentbreaker.watch() as breaker: app()                               # or code that cannot be edited
+    graph = guard_graph(builder.compile(), on_halt="exception")               # or with the halt in the form you like
 
-It works the same for ``invoke``, ``stream``, ``ainvoke`` and ``astream``, in sub-graphs and for parallel nodes, with
-a checkpointer and without.  A stopped run does not raise: the caller gets the state so far, with the reason under
-``"__interrupt__"``, and ``breaker.guard.incident(thread_id)`` explains.  With a checkpointer it can go on:
-``breaker.guard.reset(thread_id)``, then ``graph.invoke(None, config)``.
+Breakers of one guard may be attached in several ways at once: each event counts once.  Each thread
+(``configurable.thread_id``) is a conversation with a breaker of its own, and without a thread each run is.
 
-What it cannot do: callbacks cannot change what an agent reads, so a decision to steer is recorded but not spoken; and
-a model called in a thread of the user's own, without LangChain's context, is not seen.
+What the caller gets, under ``invoke``, ``ainvoke``, ``stream`` and ``astream`` alike, in flat and parallel graphs,
+sub-graphs, supervisors and swarms (``tests/integrations/test_langgraph_table.py`` has a test for each cell):
+
+=========  ==========================================  ==========================================================
+decision   callback alone                              ``guard_graph``
+=========  ==========================================  ==========================================================
+halt       no exception; the reason is under           the state so far as a :class:`HaltedState`, or
+           ``"__interrupt__"``.  With a checkpointer   :class:`~agentbreaker.errors.ConversationHalted` with that
+           nothing is lost, and ``invoke(None,         state; nothing is lost with or without a checkpointer;
+           config)`` goes on after a reset; without    with one it goes on after a reset
+           one LangGraph drops what a sub-graph did
+finish     the same pause, and                         the run ends with a final answer in ``messages`` that says
+           ``breaker.finish(graph, config)`` makes     why, sub-graphs folded in, nothing left to do
+           an end of it; needs a checkpointer
+shadow     nothing changes; ``breaker.withheld``       the same
+           counts, the log and the incident tell
+=========  ==========================================  ==========================================================
+
+No model or tool call begins after the breaker has opened.  Calls that had begun run to their end, so that no answer
+that is paid for is thrown away; how many those were is told with the pause (``in_flight``) and in ``breaker.halts``.
+
+What it cannot do: callbacks cannot change what an agent reads, so a decision to steer is recorded but not spoken.  A
+model called in a thread of the user's own, without LangChain's context, is only noticed by the answer that its node
+returns: its tokens are counted then, and the log says so once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
-    from langgraph.errors import GraphInterrupt
-    from langgraph.runtime import get_runtime
-    from langgraph.types import Interrupt
+    from langgraph.pregel import Pregel
 
     from agentbreaker.integrations._langgraph_edges import Edges
+    from agentbreaker.integrations._langgraph_end import arun as arun_steps
+    from agentbreaker.integrations._langgraph_end import finish as finish_steps
+    from agentbreaker.integrations._langgraph_end import run as run_steps
+    from agentbreaker.integrations._langgraph_guarded import GuardedGraph, HaltedState, OnHalt
     from agentbreaker.integrations._langgraph_runs import Run
+    from agentbreaker.integrations._langgraph_stop import Stopped, stop
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.langgraph needs LangGraph: pip install "agentbreaker[langgraph]"'
@@ -41,41 +67,22 @@ except ImportError as error:
 
 from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
+from agentbreaker.integrations.base import Once
 from agentbreaker.message import Message
-from agentbreaker.verdict import Decision
+from agentbreaker.verdict import Action, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.policy import Policy
 
-__all__ = ["LangGraphBreaker"]
+__all__ = ["GuardedGraph", "HaltedState", "LangGraphBreaker", "OnHalt", "guard_graph"]
 
 _log = logging.getLogger("agentbreaker")
 _Hook = TypeVar("_Hook", bound=Callable[..., None])
 
-#: Stops of one node that its own code may swallow before it gets one that ``except Exception`` lets through: enough
-#: for retries and fallbacks to run out, and an end to a loop that catches everything.
-_MAX_SWALLOWED = 32
-_ON_PURPOSE = "stopped on purpose by agentbreaker"
-
-
-class _Stopped(GraphInterrupt):
-    """The deliberate stop.  LangChain logs what handlers raise; this is how it reads there."""
-
-    def __init__(self, interrupt: Interrupt, reason: str) -> None:
-        super().__init__((interrupt,))
-        self.reason = reason
-
-    def __repr__(self) -> str:
-        return f"{_ON_PURPOSE}: {self.reason}"
-
-
-def _is_no_fault(record: logging.LogRecord) -> bool:
-    """Whether LangChain's warning about a raising handler is about something else than our deliberate stop."""
-    return not (isinstance(record.args, tuple) and any(_ON_PURPOSE in str(part) for part in record.args))
-
-
-# LangChain announces whatever a handler raises as "Error in ... callback"; a stop is told by our own events instead.
-logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_no_fault)
+_BLIND = (
+    "LangGraph: a node returned a model's answer whose call was not seen; it was counted afterwards, but such calls "
+    "cannot be stopped. Pass the node's config on to the model (in a thread of your own: contextvars.copy_context)."
+)
 
 
 def _contained(hook: _Hook) -> _Hook:
@@ -85,7 +92,7 @@ def _contained(hook: _Hook) -> _Hook:
     def wrapper(self: LangGraphBreaker, *args: Any, **kwargs: Any) -> None:
         try:
             hook(self, *args, **kwargs)
-        except _Stopped:
+        except Stopped:
             raise
         except Exception as error:
             self.faults[type(error).__name__] += 1
@@ -94,6 +101,17 @@ def _contained(hook: _Hook) -> _Hook:
                 self._edges.discard(kwargs["run_id"])
 
     return cast(_Hook, wrapper)
+
+
+#: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.
+_shared: WeakKeyDictionary[Guard, dict[str | None, Edges]] = WeakKeyDictionary()
+_shared_lock = threading.Lock()
+
+
+def _edges_of(guard: Guard, conversation_id: str | None) -> Edges:
+    with _shared_lock:
+        edges = _shared.setdefault(guard, {})
+        return edges.setdefault(conversation_id, Edges(conversation_id))
 
 
 class LangGraphBreaker(BaseCallbackHandler):
@@ -110,6 +128,8 @@ class LangGraphBreaker(BaseCallbackHandler):
     Attributes:
         guard: The guard, to ask for the incident and to reset.
         faults: Failures of our own that were contained, counted by type; empty when all is well.
+        withheld: In shadow mode, what would have been done, counted by action for each message.
+        halts: What was in flight when a conversation was halted, and how many steps were refused since.
     """
 
     raise_error = True  # or LangChain logs the stop and goes on
@@ -122,7 +142,11 @@ class LangGraphBreaker(BaseCallbackHandler):
             raise TypeError("give either a guard or the policy for a new one, not both")
         self.guard = guard if guard is not None else Guard(policy)
         self.faults: Counter[str] = Counter()
-        self._edges = Edges(conversation_id)
+        self.withheld: Counter[Action] = Counter()
+        self.conversation_id = conversation_id
+        self._edges = _edges_of(self.guard, conversation_id)
+        self.halts = self._edges.halts
+        self._blind = Once(_BLIND)
 
     # Chains: graphs, their nodes, and what runs inside them.
 
@@ -146,12 +170,16 @@ class LangGraphBreaker(BaseCallbackHandler):
     @_contained
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note what a node said; the end of a run never stops anything, so that nothing said is lost."""
-        self._observe(self._edges.end(run_id, outputs))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.end(run_id, outputs), run)
+        if self._edges.unseen_calls:
+            self._blind.warn()
 
     @_contained
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Note a hand-off out of a sub-graph, or forget the run."""
-        self._observe(self._edges.fail(run_id, error))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.fail(run_id, error), run)
 
     # Models.
 
@@ -167,7 +195,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Stop before the paid call if the breaker is open."""
-        self._admit(*self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name")))
+        self._begin(run_id, parent_run_id, metadata, kwargs.get("name"))
 
     @_contained
     def on_llm_start(
@@ -181,17 +209,19 @@ class LangGraphBreaker(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Stop before the paid call if the breaker is open."""
-        self._admit(*self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name")))
+        self._begin(run_id, parent_run_id, metadata, kwargs.get("name"))
 
     @_contained
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Note the tokens."""
-        self._observe(self._edges.model_end(run_id, response))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.model_end(run_id, response), run)
 
     @_contained
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Forget the call."""
-        self._observe(self._edges.model_end(run_id, None))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.model_end(run_id, None), run)
 
     # Tools.
 
@@ -212,59 +242,125 @@ class LangGraphBreaker(BaseCallbackHandler):
         run, _ = self._edges.start(run_id, parent_run_id, metadata, str(name))
         arguments = inputs if inputs is not None else input_str
         self._admit(run, self._edges.tool_start(run, str(name), arguments, kwargs.get("tool_call_id")))
+        run.call = True
 
     @_contained
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Tell the guard about the result."""
-        self._observe(self._edges.tool_end(run_id, output))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.tool_end(run_id, output), run)
 
     @_contained
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Tell the guard about the failure."""
-        self._observe(self._edges.tool_end(run_id, None, error))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.tool_end(run_id, None, error), run)
 
     # Decisions.
 
-    def _observe(self, messages: Sequence[Message]) -> Decision | None:
+    def _begin(self, run_id: UUID, parent: UUID | None, metadata: dict[str, Any] | None, name: str | None) -> None:
+        """Let a model call begin, or stop before it."""
+        run, messages = self._edges.start(run_id, parent, metadata, name)
+        self._admit(run, messages)
+        run.call = True
+
+    def _observe(self, messages: Sequence[Message], run: Run | None = None) -> Decision | None:
         """Show messages to the guard; return the decision that opened the breaker, if one did."""
         opened = None
         for message in messages:
             decision = self.guard.observe(message)
             if decision.action.opens:
                 opened = opened or decision
+            elif decision.would is not None:
+                self.withheld[decision.would] += 1
+        if opened is not None and run is not None:
+            self.halts.note(run.conversation_id, opened, self._edges.in_flight(run))
         return opened
 
     def _admit(self, run: Run, messages: Sequence[Message]) -> None:
         """Show messages to the guard, then stop `run` if the breaker is open, now or since long."""
-        decision = self._observe(messages)
+        decision = self._observe(messages, run)
         if decision is None:
             try:
                 self.guard.check(run.conversation_id)
             except (ConversationHalted, ConversationHaltedError) as halted:
                 decision = halted.decision
-        if decision is not None:
-            self._edges.drop(run)
-            self._stop(decision, run)
+        if decision is None:
+            return
+        halt = self.halts.note(run.conversation_id, decision, self._edges.in_flight(run))
+        self.halts.refuse(run.conversation_id)
+        self._edges.drop(run, decision)
+        stop(run, decision, halt.in_flight)
 
-    def _stop(self, decision: Decision, run: Run) -> NoReturn:
-        """Stop the graph that `run` is a part of: the one place that knows how.
+    def finish(self, graph: Any, config: Any) -> dict[str, Any]:
+        """End the halted run of a thread with a final answer that says why, and return its state.
 
-        LangGraph treats the exception as a pause: it is not retried, the state is kept, the caller gets it without
-        an exception.  Raised at the start of a node, no code of the user's is in between that could swallow it, and
-        swallowed inside of one, the next node raises it again.  A drain would end such a run as well, but as an
-        exception, so it is only asked for where we were not given the nodes to stop (attached to a model alone).
+        What sub-graphs had come to is folded into the state, and nothing is left to do; the breaker stays open.
+
+        Args:
+            graph: The compiled ``StateGraph``, with its checkpointer.
+            config: The configuration that names the thread.
+
+        Raises:
+            TypeError: `graph` has no state that could be ended (a functional entrypoint).
+            ValueError: It has no checkpointer.
         """
-        if run.count_stop() > _MAX_SWALLOWED:
-            raise ConversationHalted(decision, run.conversation_id)
-        if run.node is None:
-            with contextlib.suppress(Exception):
-                control = get_runtime().control
-                if control is not None:
-                    control.request_drain(decision.reason)
-        value = {
-            "agentbreaker": decision.reason,
-            "code": decision.code,
-            "conversation_id": run.conversation_id,
-            "retry_after": decision.retry_after,
-        }
-        raise _Stopped(Interrupt(value=value, id=f"agentbreaker-{run.run_id}"), decision.reason)
+        return run_steps(finish_steps(graph, config, self._standing(config)))
+
+    async def afinish(self, graph: Any, config: Any) -> dict[str, Any]:
+        """Do what :meth:`finish` does, with an asynchronous checkpointer."""
+        return await arun_steps(finish_steps(graph, config, self._standing(config)))
+
+    def _standing(self, config: Any) -> Decision:
+        thread = self.conversation_id or config["configurable"]["thread_id"]
+        return self.guard.decision(str(thread))
+
+    def stopped(self, run_id: UUID) -> Decision | None:
+        """Why the call of a graph that had this ``run_id`` was stopped, ``None`` if it was not; told once."""
+        return self._edges.stopped(run_id)
+
+    @property
+    def unseen_calls(self) -> int:
+        """Model calls that callbacks did not tell of: counted by what a node returned of them, but not stoppable."""
+        return self._edges.unseen_calls
+
+
+def guard_graph(
+    graph: Any,
+    guard: Guard | None = None,
+    *,
+    policy: Policy | None = None,
+    breaker: LangGraphBreaker | None = None,
+    on_halt: OnHalt = "value",
+) -> GuardedGraph:
+    """Return `graph` with the breaker attached, and with the halt in the form that the caller likes.
+
+    The result has ``invoke``, ``ainvoke``, ``stream`` and ``astream``, and everything else that the graph has.  A graph
+    without a checkpointer gets one for the length of each call, in memory, so that nothing said is lost there either.
+    Where the policy says *finish*, the run ends with a final answer whatever `on_halt` says.
+
+    Args:
+        graph: A compiled graph.  If it has a breaker attached, that one is used.
+        guard: The guard that decides; by default a new one.
+        policy: Policy of that new guard; not together with `guard`.
+        breaker: The breaker, instead of a guard.
+        on_halt: ``"value"``: the caller gets a :class:`HaltedState`, the state so far.  ``"exception"``:
+            :class:`~agentbreaker.errors.ConversationHalted` (or what the guard's ``halt_as`` names) is raised, with
+            that state as ``state``.  ``"finish"``: the run ends with a final answer in ``messages`` that says why.
+
+    Raises:
+        TypeError: `graph` is not compiled, or both a breaker and a guard are given.
+        ValueError: `on_halt` is none of the three.
+    """
+    if not isinstance(graph, Pregel):
+        raise TypeError(f"guard_graph needs a compiled graph, not {type(graph).__name__}")
+    if on_halt not in ("value", "exception", "finish"):
+        raise ValueError(f"on_halt must be 'value', 'exception' or 'finish', not {on_halt!r}")
+    if breaker is not None and (guard is not None or policy is not None):
+        raise TypeError("give either a breaker or a guard or policy for a new one, not both")
+    if breaker is None and guard is None and policy is None:
+        attached = (graph.config or {}).get("callbacks")
+        handlers = attached if isinstance(attached, list) else getattr(attached, "handlers", [])
+        breaker = next((handler for handler in handlers if isinstance(handler, LangGraphBreaker)), None)
+    breaker = breaker or LangGraphBreaker(guard, policy=policy)
+    return GuardedGraph(graph.with_config(callbacks=[breaker]), breaker, on_halt)
