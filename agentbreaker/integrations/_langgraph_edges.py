@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from langchain_core.outputs import LLMResult
 from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
 
@@ -36,11 +35,11 @@ from agentbreaker.integrations._langgraph_runs import (
     tool_message,
 )
 from agentbreaker.integrations._langgraph_text import (
+    ModelOutput,
     Said,
     Snapshot,
     add_usage,
     human_input,
-    model_output,
     new_text,
     snapshot,
     targets,
@@ -189,15 +188,15 @@ class Edges:
                     spend(run.node.graph.around, run.node.graph)
             return self._close(run)
 
-    def model_end(self, run_id: UUID, response: LLMResult | None) -> list[Message]:
+    def model_end(self, run_id: UUID, output: ModelOutput | None) -> list[Message]:
         """A model run ends; its tokens go onto the message that its node sends, in the end."""
-        text, message_id, usage, model = model_output(response) if response is not None else ("", None, None, None)
+        text, message_id, usage, model = output or ("", None, None, None)
         with self._lock:
             run = self._index.get(run_id)
             if run is None:
                 return []
             messages: list[Message] = []
-            if response is not None:
+            if output is not None:
                 node = run.node
                 if node is None:
                     messages = [message(run.root, run.actor, None, text, message_id or str(run_id), usage, model)]

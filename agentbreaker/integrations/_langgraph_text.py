@@ -15,7 +15,18 @@ from langgraph.types import Command, Send
 
 from agentbreaker.message import Usage
 
-__all__ = ["Said", "Snapshot", "add_usage", "human_input", "model_output", "new_text", "snapshot", "targets", "text_of"]
+__all__ = [
+    "ModelOutput",
+    "Said",
+    "Snapshot",
+    "add_usage",
+    "human_input",
+    "model_output",
+    "new_text",
+    "snapshot",
+    "targets",
+    "text_of",
+]
 
 #: Text gathered from one update that holds no messages, in characters; the guard reads no more than a part of it.
 _MAX_CHARS = 20_000
@@ -24,6 +35,9 @@ _MAX_LABEL = 40
 
 #: What a node said: messages as LangChain made them, or one text for updates without any.
 Said = list[BaseMessage | str]
+
+#: What a model run gave: text, message id, usage and model name.
+ModelOutput = tuple[str, str | None, Usage | None, str | None]
 
 #: The state as a node received it: each field, with its length then if it is a list (nodes may append in place).
 Snapshot = dict[str, tuple[Any, int]]
@@ -114,7 +128,7 @@ def human_input(inputs: Any) -> Said:
     return [message for message in messages[last + 1 :] if isinstance(message, HumanMessage)]
 
 
-def model_output(response: LLMResult) -> tuple[str, str | None, Usage | None, str | None]:
+def model_output(response: LLMResult) -> ModelOutput:
     """Return text, message id, usage and model name of one model run."""
     text, message_id, usage = "", None, None
     extra = response.llm_output or {}
@@ -136,7 +150,8 @@ def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
     """Return the sum of two usages, either of which may be unknown."""
     if one is None or other is None:
         return one or other
-    return Usage(*(getattr(one, f.name) + getattr(other, f.name) for f in dataclasses.fields(Usage)))
+    kind = type(one) if type(one) is type(other) else Usage
+    return kind(*(getattr(one, f.name) + getattr(other, f.name) for f in dataclasses.fields(kind)))
 
 
 def _usage(counted: Any) -> Usage | None:

@@ -20,7 +20,7 @@ import contextlib
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
@@ -33,7 +33,9 @@ try:
     from langgraph.types import Interrupt
 
     from agentbreaker.integrations._langgraph_edges import Edges
+    from agentbreaker.integrations._langgraph_money import Money
     from agentbreaker.integrations._langgraph_runs import Run
+    from agentbreaker.integrations._langgraph_text import model_output
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.langgraph needs LangGraph: pip install "agentbreaker[langgraph]"'
@@ -42,6 +44,7 @@ except ImportError as error:
 from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
 from agentbreaker.message import Message
+from agentbreaker.pricing import Bill, Pricing
 from agentbreaker.verdict import Decision
 
 if TYPE_CHECKING:
@@ -106,9 +109,11 @@ class LangGraphBreaker(BaseCallbackHandler):
         guard: The guard that decides; by default a new one.
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: One conversation for all runs, whatever their thread.
+        pricing: Prices of models; by default the offline tables of genai-prices.
 
     Attributes:
         guard: The guard, to ask for the incident and to reset.
+        pricing: The prices, to ask for what is unpriced.
         faults: Failures of our own that were contained, counted by type; empty when all is well.
     """
 
@@ -116,12 +121,19 @@ class LangGraphBreaker(BaseCallbackHandler):
     run_inline = True  # or asynchronous runs call us late and out of order
 
     def __init__(
-        self, guard: Guard | None = None, *, policy: Policy | None = None, conversation_id: str | None = None
+        self,
+        guard: Guard | None = None,
+        *,
+        policy: Policy | None = None,
+        conversation_id: str | None = None,
+        pricing: Pricing | None = None,
     ) -> None:
         if guard is not None and policy is not None:
             raise TypeError("give either a guard or the policy for a new one, not both")
         self.guard = guard if guard is not None else Guard(policy)
         self.faults: Counter[str] = Counter()
+        self.pricing = pricing if pricing is not None else Pricing()
+        self._money = Money(self.guard, self.pricing)
         self._edges = Edges(conversation_id)
 
     # Chains: graphs, their nodes, and what runs inside them.
@@ -166,8 +178,8 @@ class LangGraphBreaker(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Stop before the paid call if the breaker is open."""
-        self._admit(*self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name")))
+        """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
+        self._admit_call(run_id, parent_run_id, metadata, [m for batch in messages for m in batch], kwargs)
 
     @_contained
     def on_llm_start(
@@ -180,17 +192,19 @@ class LangGraphBreaker(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Stop before the paid call if the breaker is open."""
-        self._admit(*self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name")))
+        """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
+        self._admit_call(run_id, parent_run_id, metadata, prompts, kwargs)
 
     @_contained
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note the tokens."""
-        self._observe(self._edges.model_end(run_id, response))
+        """Note the tokens, and what they cost."""
+        text, message_id, usage, model = model_output(response)
+        self._observe(self._edges.model_end(run_id, (text, message_id, self._money.bill(run_id, usage, model), model)))
 
     @_contained
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Forget the call."""
+        self._money.drop(run_id)
         self._observe(self._edges.model_end(run_id, None))
 
     # Tools.
@@ -229,6 +243,8 @@ class LangGraphBreaker(BaseCallbackHandler):
         """Show messages to the guard; return the decision that opened the breaker, if one did."""
         opened = None
         for message in messages:
+            if isinstance(message.usage, Bill):
+                message.cost_usd = message.usage.price
             decision = self.guard.observe(message)
             if decision.action.opens:
                 opened = opened or decision
@@ -245,6 +261,29 @@ class LangGraphBreaker(BaseCallbackHandler):
         if decision is not None:
             self._edges.drop(run)
             self._stop(decision, run)
+
+    def _admit_call(
+        self,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        metadata: Mapping[str, Any] | None,
+        messages: Sequence[Any],
+        about: Mapping[str, Any],
+    ) -> None:
+        """Admit a model call, and hold the most that it can cost."""
+        run, heard = self._edges.start(run_id, parent_run_id, metadata, about.get("name"))
+        self._admit(run, heard)
+        if self._money.asked:
+            params = about.get("invocation_params") or {}
+            names = {
+                "model": (metadata or {}).get("ls_model_name"),
+                "max_tokens": (metadata or {}).get("ls_max_tokens"),
+            }
+            try:
+                self._money.hold(run_id, run.conversation_id, messages, params, names, tools=params.get("tools"))
+            except (ConversationHalted, ConversationHaltedError) as halted:
+                self._edges.drop(run)
+                self._stop(halted.decision, run)
 
     def _stop(self, decision: Decision, run: Run) -> NoReturn:
         """Stop the graph that `run` is a part of: the one place that knows how.
