@@ -49,19 +49,17 @@ from agentbreaker.message import Kind, Message, Tool
 
 __all__ = ["Edges"]
 
-#: Runs of whole graphs that are followed at once.  Each is forgotten when it ends; the cap only matters for runs
-#: that never report their end.
+#: Runs of whole graphs that are followed at once; only matters for those that never report their end.
 _MAX_ROOTS = 4096
 
-#: Model calls within one execution of a node before each further one becomes a message of its own: a node that
-#: runs its own endless loop must be seen before it ends.
+#: Model calls of one node before each further one is a message: an endless loop inside must be seen before it ends.
 _QUIET_CALLS = 8
 
 #: Hand-overs in a row without a word, each one paid for and changing nothing, from which they count as talk that
 #: brings nothing.  Before that they are context: a supervisor that only routes is no evidence against anybody.
 _SILENT_HOPS = 8
 
-#: Steps after which an output that no node received is sent to nobody in particular.
+#: Steps after which an output that no node received is sent to nobody.
 _MAX_WAIT = 8
 
 #: Beginnings of the names of tools that hand over to another agent; others are learned when they do.
@@ -83,8 +81,11 @@ class Edges:
 
     def __len__(self) -> int:
         """Number of runs that are followed now."""
-        with self._lock:
-            return len(self._index)
+        return len(self._index)
+
+    def find(self, run_id: UUID | None) -> Run | None:
+        """Return what is known of a run that goes on."""
+        return None if run_id is None else self._index.get(run_id)
 
     def start(
         self,

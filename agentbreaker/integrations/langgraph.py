@@ -43,14 +43,15 @@ except ImportError as error:
 
 from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
-from agentbreaker.message import Message
+from agentbreaker.message import Message, Usage
 from agentbreaker.pricing import Bill, Pricing
 from agentbreaker.verdict import Decision
 
 if TYPE_CHECKING:
+    from agentbreaker.integrations.langchain import BreakerMiddleware
     from agentbreaker.policy import Policy
 
-__all__ = ["LangGraphBreaker"]
+__all__ = ["LangGraphBreaker", "Stopped", "stop"]
 
 _log = logging.getLogger("agentbreaker")
 _Hook = TypeVar("_Hook", bound=Callable[..., None])
@@ -58,10 +59,13 @@ _Hook = TypeVar("_Hook", bound=Callable[..., None])
 #: Stops of one node that its own code may swallow before it gets one that ``except Exception`` lets through: enough
 #: for retries and fallbacks to run out, and an end to a loop that catches everything.
 _MAX_SWALLOWED = 32
+#: Nodes of ``create_agent``, in which a middleware of ours may decide, and what marks them.
+_AGENT_NODES = frozenset({"model", "tools"})
+_AGENT_MARKS = frozenset({"lc_agent_name", "ls_integration"})
 _ON_PURPOSE = "stopped on purpose by agentbreaker"
 
 
-class _Stopped(GraphInterrupt):
+class Stopped(GraphInterrupt):
     """The deliberate stop.  LangChain logs what handlers raise; this is how it reads there."""
 
     def __init__(self, interrupt: Interrupt, reason: str) -> None:
@@ -88,7 +92,7 @@ def _contained(hook: _Hook) -> _Hook:
     def wrapper(self: LangGraphBreaker, *args: Any, **kwargs: Any) -> None:
         try:
             hook(self, *args, **kwargs)
-        except _Stopped:
+        except Stopped:
             raise
         except Exception as error:
             self.faults[type(error).__name__] += 1
@@ -97,6 +101,17 @@ def _contained(hook: _Hook) -> _Hook:
                 self._edges.discard(kwargs["run_id"])
 
     return cast(_Hook, wrapper)
+
+
+def stop(decision: Decision, conversation_id: str, run_id: UUID) -> Stopped:
+    """Make the stop of one run, which LangGraph takes for a pause."""
+    value = {
+        "agentbreaker": decision.reason,
+        "code": decision.code,
+        "conversation_id": conversation_id,
+        "retry_after": decision.retry_after,
+    }
+    return Stopped(Interrupt(value=value, id=f"agentbreaker-{run_id}"), decision.reason)
 
 
 class LangGraphBreaker(BaseCallbackHandler):
@@ -135,6 +150,52 @@ class LangGraphBreaker(BaseCallbackHandler):
         self.pricing = pricing if pricing is not None else Pricing()
         self._money = Money(self.guard, self.pricing)
         self._edges = Edges(conversation_id)
+        self.conversation_id = conversation_id
+        self._middleware = False
+
+    # For the middleware of the same breaker.
+
+    def middleware(self, **options: Any) -> BreakerMiddleware:
+        """Return middleware for ``create_agent`` that acts for this breaker.
+
+        Args:
+            options: Of :class:`~agentbreaker.integrations.langchain.BreakerMiddleware`.
+        """
+        from agentbreaker.integrations.langchain import BreakerMiddleware
+
+        return BreakerMiddleware(self, **options)
+
+    def leave_agents_to_middleware(self) -> None:
+        """From now on the start of an agent's model and tools is not stopped here: the middleware inside decides."""
+        self._middleware = True
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether the policy has a budget of tokens or money."""
+        return self._money.asked
+
+    def conversation_of(self, run_id: UUID | None) -> str | None:
+        """Return the conversation that a run belongs to, ``None`` if it is not followed."""
+        run = self._edges.find(run_id)
+        return None if run is None else run.conversation_id
+
+    def hold(self, run_id: UUID, conversation_id: str, messages: Sequence[Any], *about: Any, tools: Any = None) -> None:
+        """Hold the most that a model call can cost; see :meth:`Guard.reserve`."""
+        self._money.hold(run_id, conversation_id, messages, *about, tools=tools)
+
+    def drop_hold(self, run_id: UUID) -> None:
+        """Hold nothing for a call that failed."""
+        self._money.drop(run_id)
+
+    def bill(self, run_id: UUID, usage: Usage | None, model: str | None) -> Bill | None:
+        """Return the tokens of a call with their price."""
+        return self._money.bill(run_id, usage, model)
+
+    def observe(self, message: Message) -> Decision:
+        """Show a message to the guard, with the price of its tokens."""
+        if isinstance(message.usage, Bill):
+            message.cost_usd = message.usage.price
+        return self.guard.observe(message)
 
     # Chains: graphs, their nodes, and what runs inside them.
 
@@ -152,7 +213,9 @@ class LangGraphBreaker(BaseCallbackHandler):
     ) -> None:
         """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
         run, messages = self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name"), tags, inputs)
-        if run.own:
+        if run.own and self._middleware and run.name in _AGENT_NODES and _AGENT_MARKS & (metadata or {}).keys():
+            self._observe(messages)
+        elif run.own:
             self._admit(run, messages)
 
     @_contained
@@ -243,9 +306,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         """Show messages to the guard; return the decision that opened the breaker, if one did."""
         opened = None
         for message in messages:
-            if isinstance(message.usage, Bill):
-                message.cost_usd = message.usage.price
-            decision = self.guard.observe(message)
+            decision = self.observe(message)
             if decision.action.opens:
                 opened = opened or decision
         return opened
@@ -300,10 +361,4 @@ class LangGraphBreaker(BaseCallbackHandler):
                 control = get_runtime().control
                 if control is not None:
                     control.request_drain(decision.reason)
-        value = {
-            "agentbreaker": decision.reason,
-            "code": decision.code,
-            "conversation_id": run.conversation_id,
-            "retry_after": decision.retry_after,
-        }
-        raise _Stopped(Interrupt(value=value, id=f"agentbreaker-{run.run_id}"), decision.reason)
+        raise stop(decision, run.conversation_id, run.run_id)
