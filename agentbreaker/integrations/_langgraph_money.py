@@ -25,6 +25,7 @@ _BYTES_PER_TOKEN = 2
 #: Tokens around each message, and for each part of one that is not text, such as a picture.
 _PER_MESSAGE = 16
 _PER_BLOB = 2048
+_MAX_NAMES = 16
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
 _NAMES = ("model_name", "model", "model_id", "deployment_name")
 
@@ -74,6 +75,7 @@ class Money:
         self._guard = guard
         self._lock = threading.Lock()
         self._held: dict[UUID, Reservation] = {}
+        self._names: dict[str, None] = {}  # models that answered, to assume the dearest where a call names none
 
     @property
     def asked(self) -> bool:
@@ -100,7 +102,9 @@ class Money:
             return
         model, most = model_limits(*sources)
         usage = Usage(estimate_tokens(messages, tools), most or self.pricing.max_output_tokens)
-        price = self.pricing.quote(model, usage) or 0.0  # an unpriced one is named when its tokens are counted
+        price = self.pricing.quote(model, usage)
+        if price is None:  # named only in its answers, or unpriced, which is told when its tokens are counted
+            price = max((self.pricing.quote(known, usage) or 0.0 for known in tuple(self._names)), default=0.0)
         reservation = self._guard.reserve(conversation_id, tokens=usage.total, cost_usd=price)
         with self._lock:
             self._held[run_id] = reservation
@@ -117,6 +121,8 @@ class Money:
                 reservation.settle()
             return None
         bill = self.pricing.bill(model, usage)
+        if model is not None and len(self._names) < _MAX_NAMES:
+            self._names[model] = None
         if reservation is not None:
             reservation.reduce(tokens=bill.total, cost_usd=bill.cost_usd)
             bill.held = (reservation,)

@@ -16,12 +16,11 @@ It only wraps calls and adds no node to the graph, so it costs no superstep.
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 try:
     from langchain.agents.middleware.types import (
@@ -33,12 +32,21 @@ try:
     )
     from langchain.chat_models import init_chat_model
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+    from langchain_core.messages import HumanMessage, ToolMessage
     from langgraph.config import get_config
     from langgraph.errors import GraphBubbleUp
     from langgraph.runtime import get_runtime
-    from langgraph.types import Command, interrupt
+    from langgraph.types import Command
 
+    from agentbreaker.integrations._langchain_decisions import (
+        ENFORCED,
+        HALTED,
+        Decisions,
+        Downgrade,
+        Memory,
+        OnHalt,
+        Resume,
+    )
     from agentbreaker.integrations._langchain_said import (
         Call,
         final_answer,
@@ -47,44 +55,23 @@ try:
         said_by_person,
         said_by_tool,
     )
-    from agentbreaker.integrations.langgraph import LangGraphBreaker, Stopped, stop
+    from agentbreaker.integrations.langgraph import LangGraphBreaker, Stopped
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.langchain needs LangChain: pip install "agentbreaker[langchain]"'
     ) from error
 
-from agentbreaker.errors import ConfigError, ConversationHalted, ConversationHaltedError
+from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.message import Message
-from agentbreaker.verdict import STEER_TEXT, Action, Decision, State
+from agentbreaker.verdict import STEER_TEXT, Decision
 
 __all__ = ["BreakerMiddleware", "OnHalt", "Resume"]
 
 _T = TypeVar("_T")
-_Halted = (ConversationHalted, ConversationHaltedError)
+HALTED = (ConversationHalted, ConversationHaltedError)
 
-#: What a halt does: pause the run, end it with a final answer, or ask a person.
-OnHalt = Literal["pause", "finish", "interrupt"]
-#: What a person may answer: let one lap through, close the breaker, or stay stopped.
-Resume = Literal["allow", "close", "stop"]
-
-#: Conversations about which something is remembered here.
-_MAX_CONVERSATIONS = 10_000
-#: Final answers in a row, without a word of the person, after which a graph that goes on asking is paused.
-_MAX_FINALS = 3
-#: Pauses of one task that code of the user's swallowed before it gets one that ``except Exception`` lets through.
-_MAX_SWALLOWED = 32
 #: Attempts of one call that were stopped from inside and are worth another decision.
 _MAX_ATTEMPTS = 16
-_ENFORCED = (State.CLOSED, State.OPEN, State.HALF_OPEN, State.FORCED_OPEN)
-
-
-class _Memory(OrderedDict[Any, _T]):
-    """A mapping that forgets its oldest entries."""
-
-    def __setitem__(self, key: Any, value: _T) -> None:
-        super().__setitem__(key, value)
-        if len(self) > _MAX_CONVERSATIONS:
-            self.popitem(last=False)
 
 
 class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
@@ -124,47 +111,25 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         downgrade_at: Literal["warn", "steer"] | float = "steer",
     ) -> None:
         super().__init__()
-        if on_halt not in get_args(OnHalt):
-            raise ConfigError(f"on_halt must be 'pause', 'finish' or 'interrupt', not {on_halt!r}", field="on_halt")
         self.breaker = breaker if breaker is not None else LangGraphBreaker()
         self.breaker.leave_agents_to_middleware()
         self.counts: Counter[str] = Counter()
         self._guard = self.breaker.guard
         self._on_halt = on_halt
-        self._cheaper = init_chat_model(downgrade_to) if isinstance(downgrade_to, str) else downgrade_to
-        self._downgrade_at = self._checked(downgrade_at)
+        cheaper = init_chat_model(downgrade_to) if isinstance(downgrade_to, str) else downgrade_to
+        self._downgrade = Downgrade(self._guard, cheaper, downgrade_at, self.counts)
+        self._decisions = Decisions(self._guard, on_halt, self.counts, self.restore)
         self._lock = threading.Lock()
-        self._downgraded: _Memory[bool] = _Memory()
         self._telling: set[str] = set()
-        self._asked: _Memory[Decision] = _Memory()
-        self._finals: _Memory[tuple[str, int]] = _Memory()
-        self._stops: _Memory[int] = _Memory()
-        self._runs: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-
-    def _checked(self, at: str | float) -> Action | float:
-        if at in ("warn", "steer"):
-            return Action(at)
-        if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at <= 1:
-            raise ConfigError(
-                f"downgrade_at must be 'warn', 'steer' or a share of the budget above 0 and up to 1, not {at!r}",
-                field="downgrade_at",
-            )
-        if self._cheaper is not None and not self.breaker.has_budget:
-            raise ConfigError(
-                "downgrade_at is a share of the budget, but the policy has neither budgets.max_tokens nor"
-                " budgets.max_cost_usd",
-                field="downgrade_at",
-            )
-        return float(at)
+        self._runs: Memory[tuple[str, Any]] = Memory()
 
     def restore(self, conversation_id: str) -> None:
         """Use the agent's own model again in this conversation."""
-        with self._lock:
-            self._downgraded.pop(conversation_id, None)
+        self._downgrade.restore(conversation_id)
 
     def is_downgraded(self, conversation_id: str) -> bool:
         """Whether model calls of this conversation use the cheaper model."""
-        return conversation_id in self._downgraded
+        return conversation_id in self._downgrade
 
     # The hooks.
 
@@ -208,7 +173,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         """Decide before the tool runs, and note its result."""
         call = self._call(None)
         for attempt in range(_MAX_ATTEMPTS):
-            if (decision := self._stopped(call)) is not None:
+            if (decision := self._decisions.stopped(call)) is not None:
                 return not_run(request.tool_call, decision)
             try:
                 result = handler(request)
@@ -226,7 +191,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         """Do what :meth:`wrap_tool_call` does, around a coroutine."""
         call = self._call(None)
         for attempt in range(_MAX_ATTEMPTS):
-            if (decision := self._stopped(call)) is not None:
+            if (decision := self._decisions.stopped(call)) is not None:
                 return not_run(request.tool_call, decision)
             try:
                 result = await handler(request)
@@ -263,22 +228,22 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         control = get_runtime().control
         if control is None:
             return str(getattr((messages or [None])[0], "id", None) or uuid4())
-        with self._lock:
-            return self._runs.setdefault(control, str(uuid4()))
+        with self._lock:  # it is kept, so that no other gets its identity
+            return self._runs.setdefault(id(control), (str(uuid4()), control))[0]
 
     def _before_model(self, call: Call, request: ModelRequest[Any]) -> ExtendedModelResponse[Any] | None:
         """Return the final answer if there is to be no call; stop, or ask, if that is what a halt does."""
         if not call.watched:
             self._observe(said_by_person(call, request.messages))
-        decision = self._stopped(call)
+        decision = self._decisions.stopped(call)
         if decision is None and not call.watched:
             decision = self._hold(call, request)
-        return None if decision is None else self._final(call, request.messages, decision)
+        return None if decision is None else self._decisions.final(call, request.messages, decision)
 
     def _hold(self, call: Call, request: ModelRequest[Any]) -> Decision | None:
         """Hold the most that the call can cost; if that is too much, decide as for any halt."""
         for _ in range(_MAX_ATTEMPTS):
-            model = self._model_of(call, request)
+            model = self._downgrade.model_of(call.conversation_id, request.model)
             with suppress(Exception):
                 names = model._get_ls_params()
                 try:
@@ -291,21 +256,21 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
                         model,
                         tools=[getattr(tool, "args", tool) for tool in request.tools],
                     )
-                except _Halted:
+                except HALTED:
                     pass
                 else:
                     return None
-            if self._is_open(call) is None:
+            if self._decisions.is_open(call) is None:
                 return None  # a failure of ours
-            if (decision := self._stopped(call)) is not None:
+            if (decision := self._decisions.stopped(call)) is not None:
                 return decision
-        raise self._pause(call, self._guard.decision(call.conversation_id))
+        raise self._decisions.pause(call, self._guard.decision(call.conversation_id))
 
     def _prepare(self, call: Call, request: ModelRequest[Any]) -> ModelRequest[Any]:
         """Steer and downgrade, if that is due."""
         try:
-            enforced = self._guard.state(call.conversation_id) in _ENFORCED
-            model = self._model_of(call, request)
+            enforced = self._guard.state(call.conversation_id) in ENFORCED
+            model = self._downgrade.model_of(call.conversation_id, request.model)
             if model is not request.model:
                 self.counts["downgraded"] += 1
                 request = request.override(model=model)
@@ -323,29 +288,6 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
             self.breaker.faults[type(error).__name__] += 1
         return request
 
-    def _model_of(self, call: Call, request: ModelRequest[Any]) -> BaseChatModel:
-        """The agent's model, or the cheaper one from the agreed moment on."""
-        thread = call.conversation_id
-        if self._cheaper is None or thread in self._downgraded:
-            return request.model if self._cheaper is None else self._cheaper
-        if isinstance(self._downgrade_at, Action):
-            due = self._guard.decision(thread).action.rank >= self._downgrade_at.rank
-            due = due or (self._downgrade_at is Action.STEER and self._guard.account(thread).steer_due)
-        else:
-            budgets, account = self._guard.policy.settings.budgets, self._guard.account(thread)
-            shares = (
-                (account.tokens + account.held_tokens) / (budgets.max_tokens or float("inf")),
-                (account.cost_usd + account.held_usd) / (budgets.max_cost_usd or float("inf")),
-            )
-            due = max(shares) >= self._downgrade_at
-        if due and self._guard.state(thread) not in _ENFORCED:
-            self.counts["downgrade_withheld"] += 1
-            return request.model
-        if due:
-            with self._lock:
-                self._downgraded[thread] = True
-        return self._cheaper if due else request.model
-
     def _after_model(self, call: Call, response: ModelResponse[Any]) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Show the guard what the model said; if that ends the conversation, answer the tools that it asked for."""
         self._told(call, done=True)
@@ -353,8 +295,8 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
             return response
         try:
             self._observe(said_by_model(call, response.result, self.breaker.bill))
-            decision = self._is_open(call)
-            if decision is not None and self._ends(decision):
+            decision = self._decisions.is_open(call)
+            if decision is not None and self._decisions.ends(decision):
                 answer = final_answer(decision)
                 asked = [one for message in response.result for one in getattr(message, "tool_calls", ())]
                 if asked:
@@ -380,8 +322,8 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         self.breaker.drop_hold(call.run_id)
         if not isinstance(error, Stopped) or attempt == _MAX_ATTEMPTS - 1:
             raise error
-        decision = self._is_open(call)
-        if decision is None or not (self._ends(decision) or self._on_halt == "interrupt"):
+        decision = self._decisions.is_open(call)
+        if decision is None or not (self._decisions.ends(decision) or self._on_halt == "interrupt"):
             raise error
 
     def _told(self, call: Call, *, done: bool) -> None:
@@ -393,94 +335,6 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
             with self._lock:
                 self._telling.discard(call.conversation_id)
 
-    # Decisions.
-
     def _observe(self, messages: list[Message]) -> None:
         for message in messages:
             self.breaker.observe(message)
-
-    def _is_open(self, call: Call) -> Decision | None:
-        try:
-            self._guard.check(call.conversation_id)
-        except _Halted as halted:
-            return halted.decision
-        return None
-
-    def _ends(self, decision: Decision) -> bool:
-        return decision.action is Action.FINISH or self._on_halt == "finish"
-
-    def _stopped(self, call: Call) -> Decision | None:
-        """Return the decision that ends the agent, ``None`` if the call may begin; pause or ask otherwise."""
-        decision = self._is_open(call)
-        key = (call.conversation_id, call.task)
-        if decision is None and self._guard.state(call.conversation_id) not in (State.OPEN, State.HALF_OPEN):
-            self._asked.pop(key, None)
-            return None
-        if self._on_halt == "interrupt" and (decision is None or not self._ends(decision)):
-            # A person who was asked is heard, even if the wait was over meanwhile.
-            decision = decision or self._asked.get(key)
-            return None if decision is None else self._ask(call, key, decision)
-        if decision is None or self._ends(decision):
-            return decision
-        raise self._pause(call, decision)
-
-    def _ask(self, call: Call, key: tuple[str, str], decision: Decision) -> Decision | None:
-        """Ask a person; the node runs again from its start when the answer is there."""
-        if key not in self._asked:
-            self.counts["asked"] += 1
-            with self._lock:
-                self._asked[key] = decision
-        thread, question = call.conversation_id, self._question(call, decision)
-        while (answer := interrupt(question)) not in get_args(Resume):
-            question = {**question, "error": f"the answer must be 'allow', 'close' or 'stop', not {str(answer)[:80]!r}"}
-        self._asked.pop(key, None)
-        if answer == "stop":
-            reason = f"{decision.reason}; a person said stop"
-            self._guard.force_open(thread, reason, by="interrupt")
-            return Decision(Action.HALT, decision.code, decision.score, reason)
-        if answer == "close":
-            self._guard.reset(thread, by="interrupt")
-            self.restore(thread)
-        else:
-            self._guard.half_open(thread, by="interrupt")
-        return None
-
-    def _question(self, call: Call, decision: Decision) -> dict[str, Any]:
-        """The incident in short, as JSON can hold it."""
-        question = {
-            "agentbreaker": decision.reason,
-            "code": decision.code,
-            "conversation_id": call.conversation_id,
-            "agent": call.agent,
-            "answers": list(get_args(Resume)),
-        }
-        incident = self._guard.incident(call.conversation_id)
-        if incident is not None:
-            for name in ("messages", "tokens", "cost_usd", "unpriced_tokens", "loop_tokens", "loop_cost_usd"):
-                question[name] = getattr(incident, name)
-            question["agents"] = list(incident.agents)
-        return question
-
-    def _pause(self, call: Call, decision: Decision) -> BaseException:
-        """The stop that keeps the state; harder if the code around has swallowed it again and again."""
-        key = (call.conversation_id, call.task, decision.generation)
-        with self._lock:
-            self._stops[key] = self._stops.get(key, 0) + 1
-            swallowed = self._stops[key]
-        self.counts["paused"] += 1
-        if swallowed > _MAX_SWALLOWED:
-            return ConversationHalted(decision, call.conversation_id)
-        return stop(decision, call.conversation_id, call.run_id)
-
-    def _final(self, call: Call, messages: list[Any], decision: Decision) -> ExtendedModelResponse[Any]:
-        """End the agent with a message; a graph that calls it again and again is paused."""
-        person = next((m.id or "" for m in reversed(messages) if isinstance(m, HumanMessage)), "")
-        with self._lock:
-            before = self._finals.get(call.conversation_id, ("", 0))
-            count = before[1] + 1 if before[0] == person else 1
-            self._finals[call.conversation_id] = (person, count)
-        if count > _MAX_FINALS:
-            raise self._pause(call, decision)
-        self.counts["finished"] += 1
-        answer: AIMessage = final_answer(decision)
-        return ExtendedModelResponse(ModelResponse([answer]), Command(update={"jump_to": "end"}))

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agentbreaker import ConfigError, Guard, Policy, State, VirtualClock
 from agentbreaker.integrations.langchain import BreakerMiddleware
@@ -39,9 +39,9 @@ class Model(BaseChatModel):
     """Asks for the same search again and again, unless told otherwise; records what it read."""
 
     tools_first: bool = True
-    name_of: str = "scripted-1"
+    model_name: str = "scripted-1"
     calls: int = 0
-    read: list[list[BaseMessage]] = []
+    read: list[list[BaseMessage]] = Field(default_factory=list)
     complies: bool = False
     lines: tuple[str, ...] = ()
     parallel: int = 1
@@ -69,7 +69,7 @@ class Model(BaseChatModel):
             ]
             answer = AIMessage("", tool_calls=asked)
         answer.usage_metadata = {"input_tokens": 100, "output_tokens": 50, "total_tokens": 150}
-        answer.response_metadata = {"model_name": self.name_of}
+        answer.response_metadata = {"model_name": self.model_name}
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
@@ -114,6 +114,11 @@ def dangling(messages: list[BaseMessage]) -> set[str | None]:
 def finishing() -> LangGraphBreaker:
     """A breaker whose policy asks for a final answer."""
     return LangGraphBreaker(Guard(Policy(ladder={"finish": 3.5})))
+
+
+def patient(**options: Any) -> LangGraphBreaker:
+    """A breaker with room between telling the agents and stopping them."""
+    return LangGraphBreaker(Guard(Policy(ladder={"warn": 2.0, "steer": 3.0, "halt": 12.0}), **options))
 
 
 @pytest.mark.parametrize(("mode", "watched"), WAYS)
@@ -186,7 +191,7 @@ def test_a_halt_survives_retries_and_fallbacks_in_any_order(order: tuple[int, ..
 @pytest.mark.parametrize("on_halt", ["pause", "finish"])
 @pytest.mark.parametrize(("mode", "watched"), WAYS)
 def test_finish_ends_with_a_message_that_says_why(mode: str, watched: bool, on_halt: Any) -> None:
-    """The agent ends in the ordinary way: a final message with the reason, every tool call answered, nothing pending."""
+    """The agent ends in the ordinary way: a last message with the reason, all tool calls answered, nothing pending."""
     breaker = finishing() if on_halt == "pause" else LangGraphBreaker()
     model = Model(parallel=2)
     agent = agent_of(model, breaker, watched, on_halt=on_halt)
@@ -209,7 +214,6 @@ def test_finish_ends_an_agent_with_structured_output() -> None:
 
     breaker, model = LangGraphBreaker(), Model()
     agent = create_agent(model, [], middleware=[breaker.middleware()], response_format=Answer)
-    breaker.guard.observe  # noqa: B018 - the guard is the real one
     finishing_agent = create_agent(model, [], middleware=[breaker.middleware(on_halt="finish")], response_format=Answer)
     breaker.guard.force_open("t", "enough")
     assert "__interrupt__" in run(agent, "invoke")
@@ -237,7 +241,7 @@ def test_a_graph_that_goes_on_asking_finished_agents_is_paused() -> None:
 @pytest.mark.parametrize(("mode", "watched"), WAYS)
 def test_steer_reaches_the_next_model_call_once(mode: str, watched: bool) -> None:
     """The constant text is read in one call, last and by name, and is not in the state."""
-    model, breaker = Model(), LangGraphBreaker()
+    model, breaker = Model(), patient()
     agent = agent_of(model, breaker, watched)
     run(agent, mode)
     reads = [[m for m in messages if m.content == STEER_TEXT] for messages in model.read]
@@ -250,7 +254,7 @@ def test_steer_reaches_the_next_model_call_once(mode: str, watched: bool) -> Non
 @pytest.mark.parametrize(("mode", "watched"), WAYS)
 def test_an_agent_that_complies_is_not_stopped_for_the_past(mode: str, watched: bool) -> None:
     """After the steer text and an answer with news the old evidence is forgotten."""
-    model, breaker = Model(complies=True), LangGraphBreaker()
+    model, breaker = Model(complies=True), patient()
     result = run(agent_of(model, breaker, watched), mode)
     assert result["messages"][-1].content == NEWS[0]
     assert breaker.guard.state("t") is State.CLOSED
@@ -260,7 +264,7 @@ def test_an_agent_that_complies_is_not_stopped_for_the_past(mode: str, watched: 
 @pytest.mark.parametrize(("mode", "watched"), WAYS)
 def test_downgrade_uses_the_cheaper_model_from_the_steer_on(mode: str, watched: bool) -> None:
     """Every call after the policy steers goes to the model that the user named; other conversations keep theirs."""
-    model, cheap, breaker = Model(), Model(name_of="cheap-1"), LangGraphBreaker()
+    model, cheap, breaker = Model(), Model(model_name="cheap-1"), patient()
     middleware = breaker.middleware(downgrade_to=cheap)
     agent = create_agent(model, [search], middleware=[middleware], checkpointer=InMemorySaver())
     agent = agent.with_config(callbacks=[breaker]) if watched else agent
@@ -295,10 +299,10 @@ def test_downgrade_by_a_share_of_the_budget() -> None:
 def test_shadow_mode_changes_nothing_and_counts() -> None:
     """In shadow mode no call is changed or stopped; what would have been done is counted."""
     cheap = Model()
-    breaker = LangGraphBreaker(Guard(mode="metrics_only"))
+    breaker = patient(mode="metrics_only")
     model = Model()
     middleware = breaker.middleware(downgrade_to=cheap, on_halt="finish")
-    agent = create_agent(model, [search], middleware=[middleware], checkpointer=InMemorySaver())
+    agent: Any = create_agent(model, [search], middleware=[middleware], checkpointer=InMemorySaver())
     with pytest.raises(Exception, match=r"[Rr]ecursion"):
         agent.invoke(REQUEST, {**config(), "recursion_limit": 80})
     assert model.calls > 30
@@ -399,7 +403,7 @@ def test_a_call_that_could_exceed_the_budget_never_begins(watched: bool) -> None
     assert account.cost_usd == pytest.approx(0.0015 * model.calls)
     assert 1 < model.calls < 13  # 0.0015 dollars each, and 0.01 for the worst case of what it may write
     assert account.cost_usd <= 0.02
-    assert "Money" in result["messages"][-1].content or "US dollars" in result["messages"][-1].content
+    assert "US dollars" in result["messages"][-1].content
     assert account.held_usd == pytest.approx(0.0)
 
 
