@@ -1,12 +1,13 @@
 """What whole multi-agent applications cost with and without the breaker.
 
-Run ``python benchmarks/applications.py`` from a checkout with the ``langchain`` extra; ``--write`` also stores the table
-under ``benchmarks/results``.  ``--steps`` lowers the limit of the runs without a breaker, which take minutes.
+Run ``python benchmarks/applications.py`` from a checkout with the ``langchain`` extra; ``--write`` also stores the
+table under ``benchmarks/results``.  ``--steps`` lowers the limit of the runs without a breaker, which take minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -52,10 +53,8 @@ def run(name: str, script: Script, *, watched: bool, steps: int | None = None) -
         config["recursion_limit"] = steps
     started = perf_counter()
     halted = False
-    try:
+    with contextlib.suppress(GraphRecursionError):
         halted = "__interrupt__" in graph.invoke(request(script), {**config, "configurable": {"thread_id": "t"}})
-    except GraphRecursionError:
-        pass
     output = script.calls * OUTPUT
     usd = Pricing().cost("gpt-4o", Usage(script.tokens - output, output)) or 0.0
     return Run(script.calls, script.tools, script.tokens, halted, perf_counter() - started, usd)
@@ -68,11 +67,11 @@ def report(limit: int) -> str:
     lines = [
         "# Whole applications, with and without the breaker",
         "",
-        f"- machine: {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}; Python {platform.python_version()}",
-        f"- {versions}",
+        f"- machine: {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}",
+        f"- Python {platform.python_version()}, {versions}",
         "- command: `python benchmarks/applications.py --write`",
-        f"- models are scripted: {INPUT_PER_MESSAGE} input tokens for each message that a call reads, {OUTPUT} of output;"
-        " in dollars at the listed price of gpt-4o",
+        f"- models are scripted: {INPUT_PER_MESSAGE} input tokens for each message that a call reads, {OUTPUT} of"
+        " output; in dollars at the listed price of gpt-4o",
         f"- watched: {SEEDS} scripts of each kind, medians, the default policy, LangGraph's default limit of"
         f" {DEFAULT_STEPS:,} steps",
         "- without a breaker: one runaway script, up to the limit of steps shown; lower than the default where the"
