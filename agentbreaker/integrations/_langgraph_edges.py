@@ -31,6 +31,7 @@ from agentbreaker.integrations._langgraph_runs import (
     remember,
     senders,
     spend,
+    steps_of,
     take_twin,
     tool_message,
 )
@@ -97,15 +98,14 @@ class Edges:
         inputs: Any = None,
     ) -> tuple[Run, list[Message]]:
         """A run starts; if it is a node, the outputs that it receives become messages."""
-        about, labels = metadata or {}, list(tags or ())
+        about, labels = metadata or {}, tags or ()
         path = about.get("langgraph_path") or ()
-        step = next((int(label[11:]) for label in labels if label.startswith("graph:step:")), None)
-        sequel = next((int(label[9:]) for label in labels if label.startswith("seq:step:")), 0)
+        step, sequel = steps_of(labels)
         said = human_input(inputs) if parent_run_id is None else []
         pushed: Said = []
         if step is not None and path and path[0] == "__pregel_push":
             pushed = [part for part in new_text(inputs, {})[0] if isinstance(part, str)]
-        before = snapshot(inputs) if labels else {}
+        before = snapshot(inputs) if step is not None or (path and path[-1] is True) else {}
         with self._lock:
             if run_id in self._index:  # the same handler was attached twice
                 return self._index[run_id], []

@@ -6,7 +6,7 @@ Plain records under the lock of :class:`~agentbreaker.integrations._langgraph_ed
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -25,6 +25,7 @@ __all__ = [
     "remember",
     "senders",
     "spend",
+    "steps_of",
     "take_twin",
     "tool_message",
 ]
@@ -122,6 +123,17 @@ class Run:
     def actor(self) -> str:
         """The agent that speaks in this run."""
         return self.speaker or (self.node.actor if self.node else self.name or "assistant")
+
+
+def steps_of(labels: Sequence[str]) -> tuple[int | None, int]:
+    """The step of its graph that a node runs in, and the place of a runnable inside its node, from a run's tags."""
+    step, sequel = None, 0
+    for label in labels:
+        if step is None and label.startswith("graph:step:"):
+            step = int(label[11:])
+        elif not sequel and label.startswith("seq:step:"):
+            sequel = int(label[9:])
+    return step, sequel
 
 
 def actor_of(name: str, graph: Graph) -> str:

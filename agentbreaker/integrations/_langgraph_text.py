@@ -57,7 +57,7 @@ def text_of(content: Any) -> str:
 
 def fields_of(state: Any) -> Mapping[str, Any]:
     """Return the fields of a state or update, which is a mapping, a dataclass, a pydantic model or anything else."""
-    if isinstance(state, Mapping):
+    if type(state) is dict or isinstance(state, Mapping):  # the first for speed
         return state
     if isinstance(state, BaseMessage) or (isinstance(state, list) and any(isinstance(m, BaseMessage) for m in state)):
         return {"messages": state}
@@ -170,6 +170,8 @@ def _usage(counted: Any) -> Usage | None:
 def _messages(value: Any, old: Any, size: int) -> list[BaseMessage]:
     """The messages of `value` that are not among the first `size` of `old`, or all of them if said once more."""
     items = value if isinstance(value, list | tuple) and not _is_pair(value) else [value]
+    if len(items) == 1 and size > 1 and value is not old:  # the usual step: said now, or said once more on its own
+        return _spoken(items)
     known = {getattr(item, "id", None) or id(item) for item in old[:size]} if size > 0 else set()
     if value is old and size >= 0:
         fresh = list(items[size:])
@@ -177,9 +179,16 @@ def _messages(value: Any, old: Any, size: int) -> list[BaseMessage]:
         fresh = [item for item in items if (getattr(item, "id", None) or id(item)) not in known]
         if not fresh and len(items) < len(known):
             fresh = list(items)
+    return _spoken(fresh)
+
+
+def _spoken(fresh: Sequence[Any]) -> list[BaseMessage]:
+    """The messages among these that somebody says: no prompts, and nothing of a field that holds something else."""
+    if len(fresh) == 1 and isinstance(fresh[0], AIMessage | HumanMessage):
+        return [fresh[0]]
     try:
-        return [message for message in convert_to_messages(fresh) if message.type not in ("system", "remove")]
-    except (ValueError, TypeError, NotImplementedError):  # a field of that name which holds something else
+        return [message for message in convert_to_messages(list(fresh)) if message.type not in ("system", "remove")]
+    except (ValueError, TypeError, NotImplementedError):
         return []
 
 
