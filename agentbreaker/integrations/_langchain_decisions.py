@@ -85,15 +85,20 @@ class Decisions:
         """Return the decision that ends the agent, ``None`` if the call may begin; pause or ask otherwise."""
         decision = self.is_open(call)
         key = (call.conversation_id, call.task)
-        if decision is None and self._guard.state(call.conversation_id) not in (State.OPEN, State.HALF_OPEN):
+        state = self._guard.state(call.conversation_id)
+        if decision is None and state not in (State.OPEN, State.HALF_OPEN):
             self._asked.pop(key, None)
             return None
-        if self._on_halt == "interrupt" and (decision is None or not self.ends(decision)):
-            # A person who was asked is heard, even if the wait was over meanwhile.
+        if decision is not None and self.ends(decision):
+            return decision
+        if self._on_halt == "interrupt":
+            if state is State.FORCED_OPEN:  # a person has spoken already
+                return decision
+            # Who was asked is heard, even if the wait was over meanwhile.
             decision = decision or self._asked.get(key)
             return None if decision is None else self.ask(call, key, decision)
-        if decision is None or self.ends(decision):
-            return decision
+        if decision is None:
+            return None
         raise self.pause(call, decision)
 
     def ask(self, call: Call, key: tuple[str, str], decision: Decision) -> Decision | None:

@@ -15,10 +15,10 @@ It only wraps calls and adds no node to the graph, so it costs no superstep.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
@@ -69,6 +69,8 @@ __all__ = ["BreakerMiddleware", "OnHalt", "Resume"]
 
 _T = TypeVar("_T")
 HALTED = (ConversationHalted, ConversationHaltedError)
+
+_log = logging.getLogger("agentbreaker")
 
 #: Attempts of one call that were stopped from inside and are worth another decision.
 _MAX_ATTEMPTS = 16
@@ -173,7 +175,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         """Decide before the tool runs, and note its result."""
         call = self._call(None)
         for attempt in range(_MAX_ATTEMPTS):
-            if (decision := self._decisions.stopped(call)) is not None:
+            if (decision := self._stopped(call)) is not None:
                 return not_run(request.tool_call, decision)
             try:
                 result = handler(request)
@@ -191,7 +193,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         """Do what :meth:`wrap_tool_call` does, around a coroutine."""
         call = self._call(None)
         for attempt in range(_MAX_ATTEMPTS):
-            if (decision := self._decisions.stopped(call)) is not None:
+            if (decision := self._stopped(call)) is not None:
                 return not_run(request.tool_call, decision)
             try:
                 result = await handler(request)
@@ -220,7 +222,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
             thread = thread or (config.get("configurable") or {}).get("thread_id") or self._run_id(messages)
             return Call(str(thread), agent, watched, task, uuid4())
         except Exception as error:
-            self.breaker.faults[type(error).__name__] += 1
+            self._fault(error)
             return Call("unknown", "agent", True, "", uuid4())
 
     def _run_id(self, messages: list[Any] | None) -> str:
@@ -234,8 +236,11 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
     def _before_model(self, call: Call, request: ModelRequest[Any]) -> ExtendedModelResponse[Any] | None:
         """Return the final answer if there is to be no call; stop, or ask, if that is what a halt does."""
         if not call.watched:
-            self._observe(said_by_person(call, request.messages))
-        decision = self._decisions.stopped(call)
+            try:
+                self._observe(said_by_person(call, request.messages))
+            except Exception as error:
+                self._fault(error)
+        decision = self._stopped(call)
         if decision is None and not call.watched:
             decision = self._hold(call, request)
         return None if decision is None else self._decisions.final(call, request.messages, decision)
@@ -243,27 +248,26 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
     def _hold(self, call: Call, request: ModelRequest[Any]) -> Decision | None:
         """Hold the most that the call can cost; if that is too much, decide as for any halt."""
         for _ in range(_MAX_ATTEMPTS):
-            model = self._downgrade.model_of(call.conversation_id, request.model)
-            with suppress(Exception):
+            try:
+                model = self._downgrade.model_of(call.conversation_id, request.model)
                 names = model._get_ls_params()
-                try:
-                    self.breaker.hold(
-                        call.run_id,
-                        call.conversation_id,
-                        [*filter(None, [request.system_message]), *request.messages],
-                        request.model_settings,
-                        {"model": names.get("ls_model_name"), "max_tokens": names.get("ls_max_tokens")},
-                        model,
-                        tools=[getattr(tool, "args", tool) for tool in request.tools],
-                    )
-                except HALTED:
-                    pass
-                else:
-                    return None
-            if self._decisions.is_open(call) is None:
-                return None  # a failure of ours
-            if (decision := self._decisions.stopped(call)) is not None:
-                return decision
+                self.breaker.hold(
+                    call.run_id,
+                    call.conversation_id,
+                    [*filter(None, [request.system_message]), *request.messages],
+                    request.model_settings,
+                    {"model": names.get("ls_model_name"), "max_tokens": names.get("ls_max_tokens")},
+                    model,
+                    tools=[getattr(tool, "args", tool) for tool in request.tools],
+                )
+            except HALTED:
+                if (decision := self._stopped(call)) is not None:
+                    return decision
+            except Exception as error:
+                self._fault(error)
+                return None
+            else:
+                return None
         raise self._decisions.pause(call, self._guard.decision(call.conversation_id))
 
     def _prepare(self, call: Call, request: ModelRequest[Any]) -> ModelRequest[Any]:
@@ -285,7 +289,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
                     steer = HumanMessage(STEER_TEXT, name="agentbreaker")
                     request = request.override(messages=[*request.messages, steer])
         except Exception as error:
-            self.breaker.faults[type(error).__name__] += 1
+            self._fault(error)
         return request
 
     def _after_model(self, call: Call, response: ModelResponse[Any]) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
@@ -304,7 +308,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
                     refusals = [not_run(one, decision) for one in asked]
                     response.result = [*response.result, *refusals, answer]
         except Exception as error:
-            self.breaker.faults[type(error).__name__] += 1
+            self._fault(error)
         return response
 
     def _after_tool(self, call: Call, request: ToolCallRequest, result: Any) -> None:
@@ -314,7 +318,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         try:
             self._observe([said_by_tool(call, request.tool_call, result)])
         except Exception as error:
-            self.breaker.faults[type(error).__name__] += 1
+            self._fault(error)
 
     def _give_up(self, call: Call, error: BaseException, attempt: int) -> None:
         """The call failed: raise that on, unless it was our own stop from inside, which may be decided here."""
@@ -338,3 +342,18 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
     def _observe(self, messages: list[Message]) -> None:
         for message in messages:
             self.breaker.observe(message)
+
+    def _stopped(self, call: Call) -> Decision | None:
+        """Ask whether the call may begin; only a stop on purpose gets out of here."""
+        try:
+            return self._decisions.stopped(call)
+        except (GraphBubbleUp, *HALTED):
+            raise
+        except Exception as error:
+            self._fault(error)
+            return None
+
+    def _fault(self, error: Exception) -> None:
+        """A failure of ours: counted, told by its type, and never the agent's."""
+        self.breaker.faults[type(error).__name__] += 1
+        _log.warning("the middleware failed with %s; the agent goes on", type(error).__name__)

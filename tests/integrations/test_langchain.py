@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from itertools import permutations
 from typing import Any
 
@@ -12,7 +14,12 @@ import pytest
 pytest.importorskip("langchain", reason="LangChain is not installed")
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import ModelFallbackMiddleware, ModelRetryMiddleware, ToolRetryMiddleware
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    ModelFallbackMiddleware,
+    ModelRetryMiddleware,
+    ToolRetryMiddleware,
+)
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -20,7 +27,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from pydantic import BaseModel, Field
 
-from agentbreaker import ConfigError, Guard, Policy, State, VirtualClock
+from agentbreaker import ConfigError, ConversationHalted, Guard, Policy, State, VirtualClock
 from agentbreaker.integrations.langchain import BreakerMiddleware
 from agentbreaker.integrations.langgraph import LangGraphBreaker
 from agentbreaker.pricing import Pricing
@@ -439,3 +446,99 @@ def test_a_share_needs_a_budget() -> None:
     """A share of no budget is an error, not a downgrade that never comes."""
     with pytest.raises(ConfigError, match="neither"):
         BreakerMiddleware(downgrade_to=Model(), downgrade_at=0.5)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("on_halt", ["pause", "finish"])
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_streams_are_stopped_as_well(mode: str, on_halt: Any, watched: bool) -> None:
+    """Streamed agents pause or end in the same way, and no call begins after the trip."""
+    model, breaker = Model(), LangGraphBreaker()
+    agent = agent_of(model, breaker, watched, on_halt=on_halt)
+
+    async def drain() -> list[Any]:
+        return [chunk async for chunk in agent.astream(REQUEST, config(), stream_mode="values")]
+
+    chunks = asyncio.run(drain()) if mode == "astream" else list(agent.stream(REQUEST, config(), stream_mode="values"))
+    assert 3 < model.calls < 40
+    if on_halt == "pause":
+        assert "__interrupt__" in chunks[-1]
+    else:
+        assert chunks[-1]["messages"][-1].content.startswith("[agentbreaker]")
+    assert agent.get_state(config()).next == (() if on_halt == "finish" else agent.get_state(config()).next)
+    assert not breaker.faults
+
+
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("part", ["account", "state", "observe"])
+def test_our_own_failure_never_reaches_the_agent(part: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guard that is broken in any part lets the agent work, and the failures are counted."""
+    breaker, model = LangGraphBreaker(), Model(lines=NEWS[:1])
+    agent = agent_of(model, breaker, downgrade_to=Model())
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(breaker.guard, part, broken)
+    result = run(agent, mode)
+    assert result["messages"][-1].content == NEWS[0]
+    assert breaker.faults["ZeroDivisionError"] > 0
+
+
+def test_a_person_who_stopped_is_not_asked_again() -> None:
+    """After "stop", or a breaker forced open, the next turn ends with the reason and without a question."""
+    model, breaker = Model(), LangGraphBreaker()
+    agent = agent_of(model, breaker, on_halt="interrupt")
+    run(agent, "invoke")
+    calls = model.calls
+    run(agent, "invoke", Command(resume="stop"))
+    result = run(agent, "invoke")
+    assert "__interrupt__" not in result
+    assert "a person said stop" in result["messages"][-1].content
+    assert model.calls == calls
+
+
+def test_parallel_tools_ask_each_and_the_answers_are_given_by_id() -> None:
+    """Two tool calls that begin after the trip are two interrupts, as LangGraph has them, and resume by their ids."""
+    model, breaker = Model(parallel=2), LangGraphBreaker()
+    agent = agent_of(model, breaker, True, on_halt="interrupt")
+    result = run(agent, "invoke")
+    calls, runs = model.calls, len(RUNS)
+    asked = result["__interrupt__"]
+    answers = {one.id: "stop" for one in asked}
+    result = run(agent, "invoke", Command(resume=answers if len(asked) > 1 else "stop"))
+    assert "__interrupt__" not in result
+    assert not dangling(result["messages"])
+    assert (model.calls, len(RUNS)) == (calls, runs)
+
+
+def test_what_the_code_around_swallows_is_paused_harder() -> None:
+    """A middleware that swallows every exception and tries again does not loop for ever."""
+
+    class Swallow(AgentMiddleware):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            while True:
+                try:
+                    return handler(request)
+                except Exception:  # noqa: S112
+                    continue
+
+    model, breaker = Model(), LangGraphBreaker()
+    agent = agent_of(model, breaker, around=[Swallow()])
+    breaker.guard.force_open("t", "enough")
+    with pytest.raises(ConversationHalted):
+        run(agent, "invoke")
+    assert model.calls == 0
+
+
+def test_without_langchain_the_error_names_the_extra() -> None:
+    """Importing the middleware without LangChain says what to install; the package itself loads none of it."""
+    code = (
+        "import sys; import agentbreaker;"
+        "assert not any(name.split('.')[0] in ('langchain', 'langchain_core', 'langgraph') for name in sys.modules);"
+        "sys.modules['langchain'] = None\n"
+        "try:\n    import agentbreaker.integrations.langchain\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert 'pip install "agentbreaker[langchain]"' in done.stdout
