@@ -7,7 +7,7 @@ frameworks retry, swallow or hand to the model whatever derives from ``Exception
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentbreaker.verdict import Decision
@@ -71,12 +71,14 @@ class ConversationHalted(BaseException):
         decision: The standing :class:`~agentbreaker.verdict.Decision`.
         conversation_id: The conversation that was halted.
         retry_after: Seconds until the breaker lets one lap through, ``None`` when only a person can resume.
+        state: What the conversation had come to, where the integration knows it; else ``None``.
     """
 
-    def __init__(self, decision: Decision, conversation_id: str) -> None:
+    def __init__(self, decision: Decision, conversation_id: str, state: Any = None) -> None:
         self.decision = decision
         self.conversation_id = conversation_id
         self.retry_after = decision.retry_after
+        self.state = state
         super().__init__(decision.reason)
 
 
@@ -84,11 +86,12 @@ class ConversationHaltedError(AgentBreakerError):
     """The same halt as an ordinary exception, for code bases that forbid ``BaseException`` (``halt_as="exception"``).
 
     Attributes:
-        decision, conversation_id, retry_after: As on :class:`ConversationHalted`.
+        decision, conversation_id, retry_after, state: As on :class:`ConversationHalted`.
     """
 
-    def __init__(self, decision: Decision, conversation_id: str) -> None:
+    def __init__(self, decision: Decision, conversation_id: str, state: Any = None) -> None:
         self.decision = decision
         self.conversation_id = conversation_id
         self.retry_after = decision.retry_after
+        self.state = state
         super().__init__(decision.reason)

@@ -30,7 +30,8 @@ class Edge:
     Attributes:
         sender, recipient: Names.
         messages, tokens, cost_usd: Sums over the window.
-        inferred: How many of the messages named no recipient; the next speaker was taken for it.
+        inferred: How many of the messages named no recipient; the next speaker was taken for it, or the framework did
+            not say who handed over to whom, and the integration took the one who ran next.
     """
 
     __slots__ = ("cost_usd", "inferred", "messages", "recipient", "sender", "tokens")
@@ -107,7 +108,13 @@ class CallGraph:
         self._walk = Walk()
 
     def add(
-        self, sender: str, recipient: str | None, *, tokens: int = 0, cost_usd: float = 0.0
+        self,
+        sender: str,
+        recipient: str | None,
+        *,
+        tokens: int = 0,
+        cost_usd: float = 0.0,
+        inferred: bool = False,
     ) -> tuple[str, ...] | None:
         """Record a message; return the cycle of speakers that it closes, if any, in walking order."""
         waiting = self._open
@@ -120,7 +127,7 @@ class CallGraph:
                 cost_usd += self._open[2]
             self._open = (sender, tokens, cost_usd)
         else:
-            self._record(sender, recipient, tokens, cost_usd, 0)
+            self._record(sender, recipient, tokens, cost_usd, int(inferred))
         return self._walk.step(sender)
 
     def _record(self, sender: str, recipient: str, tokens: int, cost_usd: float, inferred: int) -> None:

@@ -65,7 +65,7 @@ class Guard:
         on_incident: Called with each :class:`~agentbreaker.incident.Incident`, likewise.
         mode: ``"enforce"``, or ``"metrics_only"`` to start every conversation in shadow mode.
         halt_as: What :meth:`check` raises: ``"base_exception"`` (:class:`ConversationHalted`, survives
-            ``except Exception``) or ``"exception"`` (:class:`ConversationHaltedError`).
+            ``except Exception``) or ``"exception"`` (:class:`ConversationHaltedError`).  That class is `halted_type`.
         embedder: Reads talk that is worded anew each time (AB303), in a thread of its own; see :class:`Embedder`.
 
     Raises:
@@ -101,7 +101,7 @@ class Guard:
         self._clock = clock or MonotonicClock()
         self._observers = tuple(observers)
         self._on_incident = on_incident
-        self._halted: type[ConversationHalted | ConversationHaltedError] = (
+        self.halted_type: type[ConversationHalted | ConversationHaltedError] = (
             ConversationHalted if halt_as == "base_exception" else ConversationHaltedError
         )
         settings = self.policy.settings
@@ -160,7 +160,11 @@ class Guard:
                 None
                 if message.kind == "system"
                 else conversation.graph.add(
-                    message.sender, message.recipient, tokens=seen.spent_tokens, cost_usd=seen.spent_usd
+                    message.sender,
+                    message.recipient,
+                    tokens=seen.spent_tokens,
+                    cost_usd=seen.spent_usd,
+                    inferred=message.inferred,
                 )
             )
             signals: list[Signal] | None = None
@@ -261,7 +265,7 @@ class Guard:
         standing = breaker.standing
         if standing is None:
             return
-        raise self._halted(standing, conversation_id)
+        raise self.halted_type(standing, conversation_id)
 
     def state(self, conversation_id: str) -> State:
         """Return the state of a conversation's breaker; an unknown conversation is in the initial state."""
@@ -286,8 +290,7 @@ class Guard:
 
     def account(self, conversation_id: str) -> Account:
         """Return what a conversation has used so far."""
-        conversation = self._registry.find(conversation_id)
-        return Account() if conversation is None else account_of(conversation)
+        return account_of(self._registry.find(conversation_id))
 
     def reserve(self, conversation_id: str, *, tokens: int = 0, cost_usd: float = 0.0) -> Reservation:
         """Hold tokens and money for a call before it begins, so that concurrent calls cannot overshoot a budget.
@@ -306,14 +309,14 @@ class Guard:
         self.check(conversation_id)
         conversation = self._conversations.get(conversation_id) or self._registry.open(conversation_id)
         if conversation is None:
-            raise self._halted(
+            raise self.halted_type(
                 Decision(Action.HALT, reason="too many conversations: no budget can be held for another one"),
                 conversation_id,
             )
         held = hold(conversation, self.policy, self._clock, tokens, cost_usd)
         if isinstance(held, Reservation):
             return held
-        raise self._halted(self._tell(conversation, *held), conversation_id)
+        raise self.halted_type(self._tell(conversation, *held), conversation_id)
 
     def force_open(self, conversation_id: str, reason: str, *, by: str | None = None) -> None:
         """Open the breaker until a person resets it.

@@ -75,6 +75,7 @@ class Message:
         usage: Tokens that the message cost.
         cost_usd: Price of the message in US dollars, if known.
         extra: Unknown fields of the transcript line, kept as they were.
+        inferred: The framework named no recipient; whoever ran next was taken for it.
     """
 
     conversation_id: str
@@ -92,3 +93,4 @@ class Message:
     usage: Usage | None = None
     cost_usd: float | None = None
     extra: dict[str, Any] | None = None
+    inferred: bool = False

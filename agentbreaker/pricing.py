@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class Bill(Usage):
 
     cost_usd: float = 0.0
     unpriced_tokens: int = 0
-    held: tuple[Reservation, ...] = field(default=())
+    held: tuple[Reservation, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         """Equal to any usage of the same tokens."""

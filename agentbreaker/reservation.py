@@ -39,8 +39,10 @@ class Account(NamedTuple):
     steer_due: bool = False
 
 
-def account_of(conversation: Conversation) -> Account:
-    """The account of a conversation, all of one moment."""
+def account_of(conversation: Conversation | None) -> Account:
+    """The account of a conversation, all of one moment; an empty one if it is not known."""
+    if conversation is None:
+        return Account()
     with conversation.lock:
         return Account(
             conversation.messages,

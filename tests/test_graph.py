@@ -130,6 +130,15 @@ def test_a_silent_turn_belongs_to_the_next_speaker() -> None:
     assert edges == [("ann", "bob", 1, 7, 1), ("bob", "ann", 1, 5, 0)]
 
 
+def test_a_message_may_say_that_its_recipient_was_inferred() -> None:
+    """Explicit and inferred traffic of one edge is told apart, here and in networkx."""
+    graph = CallGraph()
+    for inferred in (True, False, True):
+        graph.add("a", "b", inferred=inferred)
+    assert [(e.messages, e.inferred) for e in graph.edges()] == [(3, 2)]
+    assert graph.to_networkx().edges["a", "b"]["inferred"] == 2
+
+
 def test_a_window_below_one_is_refused() -> None:
     """A graph that remembers nothing is a mistake."""
     with pytest.raises(ValueError, match="window"):

@@ -15,7 +15,7 @@ from langgraph.types import Command, interrupt
 from agentbreaker.errors import ConfigError, ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
 from agentbreaker.integrations._langchain_said import Call, final_answer
-from agentbreaker.integrations.langgraph import stop
+from agentbreaker.integrations._langgraph_stop import Stopped, pause
 from agentbreaker.verdict import Action, Decision, State
 
 __all__ = ["ENFORCED", "HALTED", "Decisions", "Downgrade", "Memory", "OnHalt", "Resume"]
@@ -147,7 +147,7 @@ class Decisions:
         self.counts["paused"] += 1
         if swallowed > _MAX_SWALLOWED:
             return ConversationHalted(decision, call.conversation_id)
-        return stop(decision, call.conversation_id, call.run_id)
+        return Stopped(pause(decision, call.conversation_id, 0, str(call.run_id)), decision.reason)
 
     def final(self, call: Call, messages: list[Any], decision: Decision) -> ExtendedModelResponse[Any]:
         """End the agent with a message; a graph that calls it again and again is paused."""

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from agentbreaker.integrations._langgraph_text import model_output, text_of
+from agentbreaker.integrations.base import final_answer as final_text
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.pricing import Bill
 from agentbreaker.verdict import Decision
@@ -101,7 +102,7 @@ def said_by_tool(call: Call, asked: Mapping[str, Any], result: ToolMessage | Exc
 def final_answer(decision: Decision) -> AIMessage:
     """The message that ends an agent and says why."""
     return AIMessage(
-        f"[agentbreaker] This conversation was ended: {decision.reason}.",
+        final_text(decision),
         response_metadata={"agentbreaker": {"code": decision.code, "action": str(decision.action)}},
     )
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from langchain_core.messages import BaseMessage
 
 from agentbreaker.guard import Guard
-from agentbreaker.message import Usage
+from agentbreaker.message import Message, Usage
 from agentbreaker.pricing import Bill, Pricing
 from agentbreaker.reservation import Reservation
 
@@ -83,6 +83,17 @@ class Money:
         budgets = self._guard.policy.settings.budgets
         return budgets.max_tokens is not None or budgets.max_cost_usd is not None
 
+    def price(self, message: Message) -> Message:
+        """Put the price on a message that carries the tokens of a model, and return it."""
+        usage = message.usage
+        if usage is None or message.cost_usd is not None:
+            return message
+        if not isinstance(usage, Bill):
+            message.cost_usd = self.pricing.cost(message.model, usage)
+        elif usage.price is not None:  # there may be tokens in it that were not seen when they were spent
+            message.cost_usd = max(usage.price, self.pricing.quote(message.model, usage) or 0.0)
+        return message
+
     def hold(
         self, run_id: UUID, conversation_id: str, messages: Iterable[Any], *sources: Any, tools: Any = None
     ) -> None:
@@ -108,6 +119,19 @@ class Money:
         reservation = self._guard.reserve(conversation_id, tokens=usage.total, cost_usd=price)
         with self._lock:
             self._held[run_id] = reservation
+
+    def hold_run(
+        self,
+        run_id: UUID,
+        conversation_id: str,
+        messages: Iterable[Any],
+        params: Mapping[str, Any] | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        """Do what :meth:`hold` does, with what a callback is told of a call."""
+        params, about = params or {}, metadata or {}
+        names = {"model": about.get("ls_model_name"), "max_tokens": about.get("ls_max_tokens")}
+        self.hold(run_id, conversation_id, messages, params, names, tools=params.get("tools"))
 
     def bill(self, run_id: UUID, usage: Usage | None, model: str | None) -> Bill | None:
         """The call has ended: return its tokens with their price.

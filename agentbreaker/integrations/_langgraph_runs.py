@@ -10,17 +10,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from agentbreaker.integrations._langgraph_text import Said, Snapshot, add_usage
+from langchain_core.messages import BaseMessage
+
+from agentbreaker.integrations._langgraph_text import Said, Snapshot, add_usage, same
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
 
 __all__ = [
     "Graph",
     "Node",
+    "Paid",
     "Root",
     "Run",
+    "Spent",
     "actor_of",
+    "bill",
+    "charge",
     "expect_twin",
+    "find_call",
+    "hands_over",
     "is_known",
+    "learn_handoff",
     "message",
     "remember",
     "senders",
@@ -38,6 +47,64 @@ _MIDDLEWARE = (".before_agent", ".before_model", ".after_model", ".after_agent")
 
 #: Ids remembered per run of a whole graph, to count a text once that several levels of the graph return.
 _MAX_IDS = 4096
+_MAX_NAMELESS = 256
+
+#: Beginnings of the names of tools that hand over to another agent; others are learned when they do.
+_HANDOFFS = ("transfer_to_", "transfer_back_to_", "handoff_to_", "hand_off_to_")
+_MAX_HANDOFFS = 1000
+
+#: Tokens by the model that used them: prices differ, so what several models used is never summed.
+Spent = dict[str | None, Usage]
+
+
+class Paid:
+    """The model calls that callbacks told of: which messages are known to be paid for already.
+
+    A message that a node returns is recognised by its id or, where the node made a new message of it, by its tokens.
+    """
+
+    __slots__ = ("_copies", "_ids", "_nameless")
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[str, tuple[int, int] | None] = OrderedDict()
+        self._copies: OrderedDict[tuple[int, int], int] = OrderedDict()
+        # Messages that had no id when a node returned them, kept so that they are the same when they have got one.
+        self._nameless: OrderedDict[int, BaseMessage] = OrderedDict()
+
+    def note(self, identity: str | None, usage: Usage | None) -> None:
+        """A model call ended, and callbacks told of it."""
+        tokens = None if usage is None else (usage.input_tokens, usage.output_tokens)
+        if identity is not None:
+            self._ids[identity] = tokens
+            if len(self._ids) > _MAX_IDS:
+                self._ids.popitem(last=False)
+        if tokens is not None:
+            self._copies[tokens] = self._copies.get(tokens, 0) + 1
+            if len(self._copies) > _MAX_IDS:
+                self._copies.popitem(last=False)
+
+    def covers(self, message: BaseMessage, usage: Usage) -> bool:
+        """Whether a message with this usage came from a call that was noted; if not, it is from now on."""
+        tokens: tuple[int, int] | None = (usage.input_tokens, usage.output_tokens)
+        identity = message.id
+        if self._nameless.get(id(message)) is message:
+            return True
+        if identity is None:
+            self._nameless[id(message)] = message
+            if len(self._nameless) > _MAX_NAMELESS:
+                self._nameless.popitem(last=False)
+        known = identity is not None and identity in self._ids
+        if known and identity is not None:
+            tokens, self._ids[identity] = self._ids[identity], None
+        elif identity is not None:
+            self._ids[identity] = None
+        left = 0 if tokens is None else self._copies.get(tokens, 0)
+        if tokens is not None and left:
+            if left == 1:
+                del self._copies[tokens]
+            else:
+                self._copies[tokens] = left - 1
+        return known or left > 0
 
 
 @dataclass(slots=True, eq=False)
@@ -52,8 +119,7 @@ class Node:
     before: Snapshot
     born: int = 0
     said: Said = field(default_factory=list)
-    usage: Usage | None = None
-    model: str | None = None
+    spent: Spent = field(default_factory=dict)
     calls: int = 0
     stops: int = 0
     routes: frozenset[str] = frozenset()
@@ -73,8 +139,7 @@ class Graph:
     last: dict[str, Node] = field(default_factory=dict)
     waiting: dict[UUID, Node] = field(default_factory=dict)
     human: Said = field(default_factory=list)
-    usage: Usage | None = None
-    model: str | None = None
+    spent: Spent = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +154,8 @@ class Root:
     silent: int = 0
     calls: dict[str, list[tuple[str, Tool]]] = field(default_factory=dict)
     results: dict[str, list[tuple[str, Tool]]] = field(default_factory=dict)
+    handoffs: set[str] = field(default_factory=set)
+    paid: Paid = field(default_factory=Paid)
     stops: int = 0
 
 
@@ -98,8 +165,10 @@ class Run:
 
     run_id: UUID
     root: Root
+    parent: Run | None = None
     node: Node | None = None
     own: bool = False
+    call: bool = False
     graph: Graph | None = None
     router: bool = False
     name: str = ""
@@ -143,18 +212,32 @@ def actor_of(name: str, graph: Graph) -> str:
     return graph.actor or name if name in _INSIDES else name
 
 
-def senders(graph: Graph, name: str, step: int, triggers: Iterable[str]) -> list[Node]:
-    """The nodes whose output the node `name` receives in `step`."""
+def senders(graph: Graph, name: str, step: int, triggers: Iterable[str]) -> tuple[list[Node], bool]:
+    """The nodes whose output the node `name` receives in `step`, and whether that is only inferred.
+
+    Where nobody named the node and several nodes finished just before it, each of them may have been the one.
+    """
     ended = graph.ended.get(step - 1, [])
     if routed := [node for node in ended if name in node.routes]:
-        return routed
+        return routed, False
     for trigger in triggers:  # all triggers the node was built with, not only the one that fired
         if trigger.startswith("join:"):
             joined = [graph.last.get(source) for source in trigger.split(":")[1].split("+")]
             nodes = [node for node in joined if node is not None]
             if len(nodes) == len(joined) and any(node.step == step - 1 for node in nodes):
-                return nodes
-    return [node for node in ended if not node.routes] or ended
+                return nodes, False
+    return [node for node in ended if not node.routes] or ended, len(ended) > 1
+
+
+def hands_over(root: Root, tool: str) -> bool:
+    """Whether a tool hands over to another agent: control flow, and no work of which a result could be new."""
+    return tool.startswith(_HANDOFFS) or tool in root.handoffs
+
+
+def learn_handoff(root: Root, tool: str) -> None:
+    """Note that a tool was seen to hand over."""
+    if len(root.handoffs) < _MAX_HANDOFFS:
+        root.handoffs.add(tool)
 
 
 def message(
@@ -168,6 +251,7 @@ def message(
     *,
     kind: Kind = "message",
     role: Role = "assistant",
+    inferred: bool = False,
 ) -> Message:
     """A message of this run."""
     return Message(
@@ -181,6 +265,7 @@ def message(
         run_id=str(root.run_id),
         model=model,
         usage=usage,
+        inferred=inferred,
     )
 
 
@@ -193,10 +278,28 @@ def tool_message(root: Root, kind: Kind, actor: str, tool: Tool, message_id: str
     return made
 
 
+def charge(spent: Spent, model: str | None, usage: Usage | None) -> None:
+    """Add the tokens of one call to those of its model."""
+    if usage is not None:
+        spent[model] = add_usage(spent.pop(model, None), usage) or usage  # the latest comes last
+
+
 def spend(on: Node | Graph, of: Node | Graph) -> None:
     """Move the tokens of `of` onto `on`."""
-    on.usage, on.model = add_usage(on.usage, of.usage), on.model or of.model
-    of.usage = None
+    for model, usage in of.spent.items():
+        charge(on.spent, model, usage)
+    of.spent.clear()
+
+
+def bill(root: Root, actor: str, carrier: Message | None, spent: Spent, identity: str) -> list[Message]:
+    """Put the latest model's tokens on `carrier`, and those of every other model on a message that says no more."""
+    bills = []
+    if carrier is not None and spent:
+        carrier.model, carrier.usage = spent.popitem()
+    for n, (model, usage) in enumerate(spent.items()):
+        bills.append(message(root, actor, None, "", f"{identity}:usage:{n}", usage, model, kind="system"))
+    spent.clear()
+    return bills
 
 
 def remember(root: Root, identity: str) -> None:
@@ -228,3 +331,11 @@ def take_twin(twins: dict[str, list[tuple[str, Tool]]], call_id: str | None) -> 
     if not reported:
         del twins[call_id]
     return twin
+
+
+def find_call(twins: dict[str, list[tuple[str, Tool]]], name: str, arguments: object) -> str | None:
+    """Return the id of the oldest call of this tool with these arguments that was asked for and has not begun."""
+    for call_id, reported in twins.items():
+        if any(tool.name == name and same(tool.arguments, arguments) for _, tool in reported):
+            return call_id
+    return None

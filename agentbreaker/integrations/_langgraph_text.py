@@ -20,9 +20,11 @@ __all__ = [
     "Said",
     "Snapshot",
     "add_usage",
+    "costs_of",
     "human_input",
     "model_output",
     "new_text",
+    "same",
     "snapshot",
     "targets",
     "text_of",
@@ -104,8 +106,8 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
             if _is_messages(value) or name == "messages":
                 messages += _messages(value, old, size)
             elif isinstance(value, list) and size >= 0:
-                changed.append(value[size:] if value is old or _same(value[:size], old[:size]) else value)
-            elif not _same(value, old):
+                changed.append(value[size:] if value is old or same(value[:size], old[:size]) else value)
+            elif not same(value, old):
                 changed.append(value)
     if messages:
         return [*messages], False
@@ -113,6 +115,24 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     if all(_is_label(text) for text in texts):
         return [], bool(changed)
     return [_joined(texts)], False
+
+
+def costs_of(said: Said, before: Snapshot) -> list[tuple[BaseMessage, Usage, str | None]]:
+    """Return the agents' messages in `said` that carry their tokens and are not history, with usage and model."""
+    costs: list[tuple[BaseMessage, Usage, str | None]] = []
+    for part in said:
+        if isinstance(part, AIMessage) and (usage := _usage(part.usage_metadata)) is not None:
+            costs.append((part, usage, _model_of(part)))
+    if costs:
+        old = {
+            message.id
+            for value, size in before.values()
+            if isinstance(value, list)
+            for message in value[:size]
+            if isinstance(message, BaseMessage) and message.id
+        }
+        costs = [cost for cost in costs if cost[0].id not in old]
+    return costs
 
 
 def human_input(inputs: Any) -> Said:
@@ -139,7 +159,7 @@ def model_output(response: LLMResult) -> ModelOutput:
             text = text_of(message.content) if isinstance(message, BaseMessage) else generation.text
             if isinstance(message, BaseMessage):
                 message_id = message.id or message_id
-                model = message.response_metadata.get("model_name") or message.response_metadata.get("model") or model
+                model = _model_of(message) or model
                 usage = add_usage(usage, _usage(getattr(message, "usage_metadata", None)))
     if usage is None and isinstance(counted := extra.get("token_usage"), Mapping):
         usage = Usage(int(counted.get("prompt_tokens") or 0), int(counted.get("completion_tokens") or 0))
@@ -150,8 +170,17 @@ def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
     """Return the sum of two usages, either of which may be unknown."""
     if one is None or other is None:
         return one or other
-    kind = type(one) if type(one) is type(other) else Usage
-    return kind(*(getattr(one, f.name) + getattr(other, f.name) for f in dataclasses.fields(kind)))
+    kind = type(one) if isinstance(one, type(other)) else type(other)
+    values: list[Any] = []
+    for f in dataclasses.fields(kind):
+        default: Any = f.default
+        values.append(getattr(one, f.name, default) + getattr(other, f.name, default))
+    return kind(*values)
+
+
+def _model_of(message: BaseMessage) -> str | None:
+    name = message.response_metadata.get("model_name") or message.response_metadata.get("model")
+    return str(name) if name else None
 
 
 def _usage(counted: Any) -> Usage | None:
@@ -225,7 +254,8 @@ def _is_label(text: str) -> bool:
     return len(text) <= _MAX_LABEL and text.isascii() and not any(map(str.isspace, text.strip()))
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; values that cannot be compared are not."""
     try:
         return one is other or bool(one == other)
     except Exception:  # arrays and data frames have no truth value

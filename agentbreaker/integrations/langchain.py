@@ -1,6 +1,7 @@
 """LangChain agents: one middleware that sees an agent's calls, and stops, ends, steers or downgrades it.
 
     from langchain.agents import create_agent
+    from agentbreaker.integrations._langgraph_stop import Stopped
     from agentbreaker.integrations.langgraph import LangGraphBreaker
 
     breaker = LangGraphBreaker()
@@ -55,7 +56,8 @@ try:
         said_by_person,
         said_by_tool,
     )
-    from agentbreaker.integrations.langgraph import LangGraphBreaker, Stopped
+    from agentbreaker.integrations._langgraph_stop import Stopped
+    from agentbreaker.integrations.langgraph import LangGraphBreaker
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.langchain needs LangChain: pip install "agentbreaker[langchain]"'
@@ -114,7 +116,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> None:
         super().__init__()
         self.breaker = breaker if breaker is not None else LangGraphBreaker()
-        self.breaker.leave_agents_to_middleware()
+        self.breaker.decides_in_agents = True
         self.counts: Counter[str] = Counter()
         self._guard = self.breaker.guard
         self._on_halt = on_halt
@@ -251,7 +253,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
             try:
                 model = self._downgrade.model_of(call.conversation_id, request.model)
                 names = model._get_ls_params()
-                self.breaker.hold(
+                self.breaker.money.hold(
                     call.run_id,
                     call.conversation_id,
                     [*filter(None, [request.system_message]), *request.messages],
@@ -298,7 +300,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         if call.watched:
             return response
         try:
-            self._observe(said_by_model(call, response.result, self.breaker.bill))
+            self._observe(said_by_model(call, response.result, self.breaker.money.bill))
             decision = self._decisions.is_open(call)
             if decision is not None and self._decisions.ends(decision):
                 answer = final_answer(decision)
@@ -323,7 +325,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
     def _give_up(self, call: Call, error: BaseException, attempt: int) -> None:
         """The call failed: raise that on, unless it was our own stop from inside, which may be decided here."""
         self._told(call, done=False)
-        self.breaker.drop_hold(call.run_id)
+        self.breaker.money.drop(call.run_id)
         if not isinstance(error, Stopped) or attempt == _MAX_ATTEMPTS - 1:
             raise error
         decision = self._decisions.is_open(call)
@@ -341,7 +343,7 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _observe(self, messages: list[Message]) -> None:
         for message in messages:
-            self.breaker.observe(message)
+            self._guard.observe(self.breaker.money.price(message))
 
     def _stopped(self, call: Call) -> Decision | None:
         """Ask whether the call may begin; only a stop on purpose gets out of here."""

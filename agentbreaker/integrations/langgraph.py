@@ -16,25 +16,29 @@ a model called in a thread of the user's own, without LangChain's context, is no
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
-    from langgraph.errors import GraphInterrupt
-    from langgraph.runtime import get_runtime
-    from langgraph.types import Interrupt
+    from langgraph.pregel import Pregel
 
     from agentbreaker.integrations._langgraph_edges import Edges
+    from agentbreaker.integrations._langgraph_end import arun as arun_steps
+    from agentbreaker.integrations._langgraph_end import finish as finish_steps
+    from agentbreaker.integrations._langgraph_end import run as run_steps
+    from agentbreaker.integrations._langgraph_guarded import GuardedGraph, HaltedState, OnHalt
     from agentbreaker.integrations._langgraph_money import Money
     from agentbreaker.integrations._langgraph_runs import Run
+    from agentbreaker.integrations._langgraph_stop import Stopped, stop
     from agentbreaker.integrations._langgraph_text import model_output
 except ImportError as error:
     raise ImportError(
@@ -43,46 +47,27 @@ except ImportError as error:
 
 from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
-from agentbreaker.message import Message, Usage
-from agentbreaker.pricing import Bill, Pricing
-from agentbreaker.verdict import Decision
+from agentbreaker.integrations.base import Once
+from agentbreaker.message import Message
+from agentbreaker.pricing import Pricing
+from agentbreaker.verdict import Action, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.integrations.langchain import BreakerMiddleware
     from agentbreaker.policy import Policy
 
-__all__ = ["LangGraphBreaker", "Stopped", "stop"]
+__all__ = ["GuardedGraph", "HaltedState", "LangGraphBreaker", "OnHalt", "guard_graph"]
 
 _log = logging.getLogger("agentbreaker")
 _Hook = TypeVar("_Hook", bound=Callable[..., None])
 
-#: Stops of one node that its own code may swallow before it gets one that ``except Exception`` lets through: enough
-#: for retries and fallbacks to run out, and an end to a loop that catches everything.
-_MAX_SWALLOWED = 32
 #: Nodes of ``create_agent``, in which a middleware of ours may decide, and what marks them.
 _AGENT_NODES = frozenset({"model", "tools"})
 _AGENT_MARKS = frozenset({"lc_agent_name", "ls_integration"})
-_ON_PURPOSE = "stopped on purpose by agentbreaker"
-
-
-class Stopped(GraphInterrupt):
-    """The deliberate stop.  LangChain logs what handlers raise; this is how it reads there."""
-
-    def __init__(self, interrupt: Interrupt, reason: str) -> None:
-        super().__init__((interrupt,))
-        self.reason = reason
-
-    def __repr__(self) -> str:
-        return f"{_ON_PURPOSE}: {self.reason}"
-
-
-def _is_no_fault(record: logging.LogRecord) -> bool:
-    """Whether LangChain's warning about a raising handler is about something else than our deliberate stop."""
-    return not (isinstance(record.args, tuple) and any(_ON_PURPOSE in str(part) for part in record.args))
-
-
-# LangChain announces whatever a handler raises as "Error in ... callback"; a stop is told by our own events instead.
-logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_no_fault)
+_BLIND = (
+    "LangGraph: a node returned a model's answer whose call was not seen; it was counted afterwards, but such calls "
+    "cannot be stopped. Pass the node's config on to the model (in a thread of your own: contextvars.copy_context)."
+)
 
 
 def _contained(hook: _Hook) -> _Hook:
@@ -103,15 +88,15 @@ def _contained(hook: _Hook) -> _Hook:
     return cast(_Hook, wrapper)
 
 
-def stop(decision: Decision, conversation_id: str, run_id: UUID) -> Stopped:
-    """Make the stop of one run, which LangGraph takes for a pause."""
-    value = {
-        "agentbreaker": decision.reason,
-        "code": decision.code,
-        "conversation_id": conversation_id,
-        "retry_after": decision.retry_after,
-    }
-    return Stopped(Interrupt(value=value, id=f"agentbreaker-{run_id}"), decision.reason)
+#: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.
+_shared: WeakKeyDictionary[Guard, dict[str | None, Edges]] = WeakKeyDictionary()
+_shared_lock = threading.Lock()
+
+
+def _edges_of(guard: Guard, conversation_id: str | None) -> Edges:
+    with _shared_lock:
+        edges = _shared.setdefault(guard, {})
+        return edges.setdefault(conversation_id, Edges(conversation_id))
 
 
 class LangGraphBreaker(BaseCallbackHandler):
@@ -128,8 +113,12 @@ class LangGraphBreaker(BaseCallbackHandler):
 
     Attributes:
         guard: The guard, to ask for the incident and to reset.
+        decides_in_agents: A middleware of this breaker decides about an agent's model and tools: their nodes may start.
+        money: Prices and reservations.
         pricing: The prices, to ask for what is unpriced.
         faults: Failures of our own that were contained, counted by type; empty when all is well.
+        withheld: In shadow mode, what would have been done, counted by action for each message.
+        halts: What was in flight when a conversation was halted, and how many steps were refused since.
     """
 
     raise_error = True  # or LangChain logs the stop and goes on
@@ -147,16 +136,17 @@ class LangGraphBreaker(BaseCallbackHandler):
             raise TypeError("give either a guard or the policy for a new one, not both")
         self.guard = guard if guard is not None else Guard(policy)
         self.faults: Counter[str] = Counter()
-        self.pricing = pricing if pricing is not None else Pricing()
-        self._money = Money(self.guard, self.pricing)
-        self._edges = Edges(conversation_id)
+        self.withheld: Counter[Action] = Counter()
         self.conversation_id = conversation_id
-        self._middleware = False
-
-    # For the middleware of the same breaker.
+        self._edges = _edges_of(self.guard, conversation_id)
+        self.halts = self._edges.halts
+        self._blind = Once(_BLIND)
+        self.pricing = pricing if pricing is not None else Pricing()
+        self.money = Money(self.guard, self.pricing)
+        self.decides_in_agents = False
 
     def middleware(self, **options: Any) -> BreakerMiddleware:
-        """Return middleware for ``create_agent`` that acts for this breaker.
+        """Return middleware for LangChain's ``create_agent`` that acts for this breaker.
 
         Args:
             options: Of :class:`~agentbreaker.integrations.langchain.BreakerMiddleware`.
@@ -165,37 +155,10 @@ class LangGraphBreaker(BaseCallbackHandler):
 
         return BreakerMiddleware(self, **options)
 
-    def leave_agents_to_middleware(self) -> None:
-        """From now on the start of an agent's model and tools is not stopped here: the middleware inside decides."""
-        self._middleware = True
-
-    @property
-    def has_budget(self) -> bool:
-        """Whether the policy has a budget of tokens or money."""
-        return self._money.asked
-
     def conversation_of(self, run_id: UUID | None) -> str | None:
         """Return the conversation that a run belongs to, ``None`` if it is not followed."""
-        run = self._edges.find(run_id)
+        run = None if run_id is None else self._edges.run(run_id)
         return None if run is None else run.conversation_id
-
-    def hold(self, run_id: UUID, conversation_id: str, messages: Sequence[Any], *about: Any, tools: Any = None) -> None:
-        """Hold the most that a model call can cost; see :meth:`Guard.reserve`."""
-        self._money.hold(run_id, conversation_id, messages, *about, tools=tools)
-
-    def drop_hold(self, run_id: UUID) -> None:
-        """Hold nothing for a call that failed."""
-        self._money.drop(run_id)
-
-    def bill(self, run_id: UUID, usage: Usage | None, model: str | None) -> Bill | None:
-        """Return the tokens of a call with their price."""
-        return self._money.bill(run_id, usage, model)
-
-    def observe(self, message: Message) -> Decision:
-        """Show a message to the guard, with the price of its tokens."""
-        if isinstance(message.usage, Bill):
-            message.cost_usd = message.usage.price
-        return self.guard.observe(message)
 
     # Chains: graphs, their nodes, and what runs inside them.
 
@@ -213,20 +176,29 @@ class LangGraphBreaker(BaseCallbackHandler):
     ) -> None:
         """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
         run, messages = self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name"), tags, inputs)
-        if run.own and self._middleware and run.name in _AGENT_NODES and _AGENT_MARKS & (metadata or {}).keys():
-            self._observe(messages)
+        if (
+            run.own
+            and self.decides_in_agents
+            and kwargs.get("name") in _AGENT_NODES
+            and _AGENT_MARKS & (metadata or {}).keys()
+        ):
+            self._observe(messages, run)
         elif run.own:
             self._admit(run, messages)
 
     @_contained
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note what a node said; the end of a run never stops anything, so that nothing said is lost."""
-        self._observe(self._edges.end(run_id, outputs))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.end(run_id, outputs), run)
+        if self._edges.unseen_calls:
+            self._blind.warn()
 
     @_contained
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Note a hand-off out of a sub-graph, or forget the run."""
-        self._observe(self._edges.fail(run_id, error))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.fail(run_id, error), run)
 
     # Models.
 
@@ -242,7 +214,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
-        self._admit_call(run_id, parent_run_id, metadata, [m for batch in messages for m in batch], kwargs)
+        self._begin(run_id, parent_run_id, metadata, kwargs, [one for batch in messages for one in batch])
 
     @_contained
     def on_llm_start(
@@ -256,19 +228,23 @@ class LangGraphBreaker(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
-        self._admit_call(run_id, parent_run_id, metadata, prompts, kwargs)
+        self._begin(run_id, parent_run_id, metadata, kwargs, prompts)
 
     @_contained
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Note the tokens, and what they cost."""
+        run = self._edges.run(run_id)
         text, message_id, usage, model = model_output(response)
-        self._observe(self._edges.model_end(run_id, (text, message_id, self._money.bill(run_id, usage, model), model)))
+        if run is not None:  # else another breaker of this guard has heard it
+            usage = self.money.bill(run_id, usage, model)
+        self._observe(self._edges.model_end(run_id, (text, message_id, usage, model)), run)
 
     @_contained
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Forget the call."""
-        self._money.drop(run_id)
-        self._observe(self._edges.model_end(run_id, None))
+        self.money.drop(run_id)
+        run = self._edges.run(run_id)
+        self._observe(self._edges.model_end(run_id, None), run)
 
     # Tools.
 
@@ -289,76 +265,134 @@ class LangGraphBreaker(BaseCallbackHandler):
         run, _ = self._edges.start(run_id, parent_run_id, metadata, str(name))
         arguments = inputs if inputs is not None else input_str
         self._admit(run, self._edges.tool_start(run, str(name), arguments, kwargs.get("tool_call_id")))
+        run.call = True
 
     @_contained
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Tell the guard about the result."""
-        self._observe(self._edges.tool_end(run_id, output))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.tool_end(run_id, output), run)
 
     @_contained
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Tell the guard about the failure."""
-        self._observe(self._edges.tool_end(run_id, None, error))
+        run = self._edges.run(run_id)
+        self._observe(self._edges.tool_end(run_id, None, error), run)
 
     # Decisions.
 
-    def _observe(self, messages: Sequence[Message]) -> Decision | None:
+    def _begin(
+        self, run_id: UUID, parent: UUID | None, metadata: dict[str, Any] | None, about: dict[str, Any], read: list[Any]
+    ) -> None:
+        """Let a model call begin and hold the most that it can cost, or stop before it."""
+        run, messages = self._edges.start(run_id, parent, metadata, about.get("name"))
+        self._admit(run, messages)
+        if self.money.asked and not run.call:
+            try:
+                self.money.hold_run(run_id, run.conversation_id, read, about.get("invocation_params"), metadata)
+            except (ConversationHalted, ConversationHaltedError) as halted:
+                self._stop(run, halted.decision)
+        run.call = True
+
+    def _observe(self, messages: Sequence[Message], run: Run | None = None) -> Decision | None:
         """Show messages to the guard; return the decision that opened the breaker, if one did."""
         opened = None
         for message in messages:
-            decision = self.observe(message)
+            decision = self.guard.observe(self.money.price(message))
             if decision.action.opens:
                 opened = opened or decision
+            elif decision.would is not None:
+                self.withheld[decision.would] += 1
+        if opened is not None and run is not None:
+            self.halts.note(run.conversation_id, opened, self._edges.in_flight(run))
         return opened
 
     def _admit(self, run: Run, messages: Sequence[Message]) -> None:
         """Show messages to the guard, then stop `run` if the breaker is open, now or since long."""
-        decision = self._observe(messages)
+        decision = self._observe(messages, run)
         if decision is None:
             try:
                 self.guard.check(run.conversation_id)
             except (ConversationHalted, ConversationHaltedError) as halted:
                 decision = halted.decision
         if decision is not None:
-            self._edges.drop(run)
-            self._stop(decision, run)
+            self._stop(run, decision)
 
-    def _admit_call(
-        self,
-        run_id: UUID,
-        parent_run_id: UUID | None,
-        metadata: Mapping[str, Any] | None,
-        messages: Sequence[Any],
-        about: Mapping[str, Any],
-    ) -> None:
-        """Admit a model call, and hold the most that it can cost."""
-        run, heard = self._edges.start(run_id, parent_run_id, metadata, about.get("name"))
-        self._admit(run, heard)
-        if self._money.asked:
-            params = about.get("invocation_params") or {}
-            names = {
-                "model": (metadata or {}).get("ls_model_name"),
-                "max_tokens": (metadata or {}).get("ls_max_tokens"),
-            }
-            try:
-                self._money.hold(run_id, run.conversation_id, messages, params, names, tools=params.get("tools"))
-            except (ConversationHalted, ConversationHaltedError) as halted:
-                self._edges.drop(run)
-                self._stop(halted.decision, run)
+    def _stop(self, run: Run, decision: Decision) -> NoReturn:
+        halt = self.halts.note(run.conversation_id, decision, self._edges.in_flight(run))
+        self.halts.refuse(run.conversation_id)
+        self._edges.drop(run, decision)
+        stop(run, decision, halt.in_flight)
 
-    def _stop(self, decision: Decision, run: Run) -> NoReturn:
-        """Stop the graph that `run` is a part of: the one place that knows how.
+    def finish(self, graph: Any, config: Any) -> dict[str, Any]:
+        """End the halted run of a thread with a final answer that says why, and return its state.
 
-        LangGraph treats the exception as a pause: it is not retried, the state is kept, the caller gets it without
-        an exception.  Raised at the start of a node, no code of the user's is in between that could swallow it, and
-        swallowed inside of one, the next node raises it again.  A drain would end such a run as well, but as an
-        exception, so it is only asked for where we were not given the nodes to stop (attached to a model alone).
+        What sub-graphs had come to is folded into the state, and nothing is left to do; the breaker stays open.
+
+        Args:
+            graph: The compiled ``StateGraph``, with its checkpointer.
+            config: The configuration that names the thread.
+
+        Raises:
+            TypeError: `graph` has no state that could be ended (a functional entrypoint).
+            ValueError: It has no checkpointer.
         """
-        if run.count_stop() > _MAX_SWALLOWED:
-            raise ConversationHalted(decision, run.conversation_id)
-        if run.node is None:
-            with contextlib.suppress(Exception):
-                control = get_runtime().control
-                if control is not None:
-                    control.request_drain(decision.reason)
-        raise stop(decision, run.conversation_id, run.run_id)
+        return run_steps(finish_steps(graph, config, self._standing(config)))
+
+    async def afinish(self, graph: Any, config: Any) -> dict[str, Any]:
+        """Do what :meth:`finish` does, with an asynchronous checkpointer."""
+        return await arun_steps(finish_steps(graph, config, self._standing(config)))
+
+    def _standing(self, config: Any) -> Decision:
+        thread = self.conversation_id or config["configurable"]["thread_id"]
+        return self.guard.decision(str(thread))
+
+    def stopped(self, run_id: UUID) -> Decision | None:
+        """Why the call of a graph that had this ``run_id`` was stopped, ``None`` if it was not; told once."""
+        return self._edges.stopped(run_id)
+
+    @property
+    def unseen_calls(self) -> int:
+        """Model calls that callbacks did not tell of: counted by what a node returned of them, but not stoppable."""
+        return self._edges.unseen_calls
+
+
+def guard_graph(
+    graph: Any,
+    guard: Guard | None = None,
+    *,
+    policy: Policy | None = None,
+    breaker: LangGraphBreaker | None = None,
+    on_halt: OnHalt = "value",
+) -> GuardedGraph:
+    """Return `graph` with the breaker attached, and with the halt in the form that the caller likes.
+
+    The result has ``invoke``, ``ainvoke``, ``stream`` and ``astream``, and everything else that the graph has.  A graph
+    without a checkpointer gets one for the length of each call, in memory, so that nothing said is lost there either.
+    Where the policy says *finish*, the run ends with a final answer whatever `on_halt` says.
+
+    Args:
+        graph: A compiled graph.  If it has a breaker attached, that one is used.
+        guard: The guard that decides; by default a new one.
+        policy: Policy of that new guard; not together with `guard`.
+        breaker: The breaker, instead of a guard.
+        on_halt: ``"value"``: the caller gets a :class:`HaltedState`, the state so far.  ``"exception"``:
+            :class:`~agentbreaker.errors.ConversationHalted` (or what the guard's ``halt_as`` names) is raised, with
+            that state as ``state``.  ``"finish"``: the run ends with a final answer in ``messages`` that says why.
+
+    Raises:
+        TypeError: `graph` is not compiled, or both a breaker and a guard are given.
+        ValueError: `on_halt` is none of the three.
+    """
+    if not isinstance(graph, Pregel):
+        raise TypeError(f"guard_graph needs a compiled graph, not {type(graph).__name__}")
+    if on_halt not in ("value", "exception", "finish"):
+        raise ValueError(f"on_halt must be 'value', 'exception' or 'finish', not {on_halt!r}")
+    if breaker is not None and (guard is not None or policy is not None):
+        raise TypeError("give either a breaker or a guard or policy for a new one, not both")
+    if breaker is None and guard is None and policy is None:
+        attached = (graph.config or {}).get("callbacks")
+        handlers = attached if isinstance(attached, list) else getattr(attached, "handlers", [])
+        breaker = next((handler for handler in handlers if isinstance(handler, LangGraphBreaker)), None)
+    breaker = breaker or LangGraphBreaker(guard, policy=policy)
+    return GuardedGraph(graph.with_config(callbacks=[breaker]), breaker, on_halt)

@@ -63,6 +63,7 @@ class _LineFields(TypedDict, total=False):
     model: str | None
     usage: _UsageFields | None
     cost_usd: _Cost | None
+    inferred: bool | None
 
 
 _validate: Final = TypeAdapter(_LineFields).validator.validate_json
@@ -156,6 +157,7 @@ def _build(fields: dict[str, Any]) -> Message:
         pop("model", None),
         None,
         None if cost is None else float(cost),
+        inferred=pop("inferred", None) or False,
     )
     if tool_fields is not None:
         message.tool = _tool(tool_fields)
@@ -298,6 +300,8 @@ def message_to_json(message: Message) -> str:
         line["usage"] = counts | _unknown(extra.get("usage"), Usage.__slots__)
     if message.cost_usd is not None and math.isfinite(message.cost_usd):
         line["cost_usd"] = message.cost_usd
+    if message.inferred:
+        line["inferred"] = True
     line |= _unknown(extra, _KNOWN)
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", _dumps(line))
 

@@ -157,9 +157,9 @@ def test_a_model_that_names_itself_only_in_answers_is_held_at_its_price() -> Non
 def test_without_a_budget_nothing_is_estimated() -> None:
     """A policy that caps neither tokens nor money pays nothing for reservations."""
     breaker = LangGraphBreaker()
-    assert not breaker.has_budget
+    assert not breaker.money.asked
     run(fan_out(Model(), 2, 2), breaker, "invoke", {"notes": []})
-    assert not breaker._money._held
+    assert not breaker.money._held
 
 
 def test_the_estimate_is_an_upper_bound_and_takes_everything_along() -> None:

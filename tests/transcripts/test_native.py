@@ -73,6 +73,7 @@ def test_a_line_with_every_field_becomes_a_message_with_every_field() -> None:
             "reasoning_output_tokens": 2,
         },
         "cost_usd": 1,
+        "inferred": True,
     }
     assert read(line) == [
         Message(
@@ -90,6 +91,7 @@ def test_a_line_with_every_field_becomes_a_message_with_every_field() -> None:
             "some-model",
             Usage(10, 5, 4, 3, 2),
             1.0,
+            inferred=True,
         )
     ]
 
@@ -265,6 +267,7 @@ def test_a_report_adds_up_over_files_and_keeps_the_first_twenty_faults(tmp_path:
         ("cost_usd", float("nan"), "not a finite number"),
         ("cost_usd", float("inf"), "not a finite number"),
         ("cost_usd", -0.5, "negative"),
+        ("inferred", 1, "expected true or false, found a number"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named_with_what_was_expected(field: str, value: object, reason: str) -> None:
