@@ -40,12 +40,14 @@ class Bill(Usage):
     Attributes:
         cost_usd: Price of the tokens that have one, in US dollars.
         unpriced_tokens: Tokens of models whose price nobody knows, input and output.
+        priced_tokens: Tokens that `cost_usd` is the price of.
         held: Reservations that stand for these tokens until the conversation has counted them.
     """
 
     cost_usd: float = 0.0
     unpriced_tokens: int = 0
     held: tuple[Reservation, ...] = ()
+    priced_tokens: int = 0
 
     def __eq__(self, other: object) -> bool:
         """Equal to any usage of the same tokens."""
@@ -63,12 +65,13 @@ class Bill(Usage):
 
 @dataclass(slots=True, frozen=True)
 class _Rates:
-    """US dollars per token."""
+    """US dollars per token, for calls of at most so many input tokens."""
 
     input: float
     output: float
     cache_read: float
     cache_creation: float
+    most_input: float = math.inf
 
     def cost(self, usage: Usage) -> float:
         read = _count(usage.cache_read_input_tokens)
@@ -107,6 +110,8 @@ class Pricing:
             )
         self.max_output_tokens = max_output_tokens
         self._own = {model: _rates_of(model, rates) for model, rates in (prices or {}).items()}
+        self._unknown: set[str] = set()
+        self._listed: dict[str, _Rates] = {}  # of the tables, where a price is as simple as that
         self._unpriced: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -120,8 +125,17 @@ class Pricing:
         """Return what these tokens would cost in US dollars, ``None`` if nobody knows; counts nothing."""
         if model is None:
             return None
-        own = self._own.get(model)
-        return _listed(model, usage) if own is None else own.cost(usage)
+        rates = self._own.get(model) or self._listed.get(model)
+        if rates is not None and usage.input_tokens <= rates.most_input:
+            return rates.cost(usage)
+        if model in self._unknown:
+            return None
+        price, rates = _listed(model, usage)
+        if price is None and len(self._unknown) < _MAX_MODELS:
+            self._unknown.add(model)
+        if rates is not None and len(self._listed) < _MAX_MODELS:
+            self._listed[model] = rates
+        return price
 
     def cost(self, model: str | None, usage: Usage) -> float | None:
         """Return what these tokens cost in US dollars; count them as unpriced, and return ``None``, if nobody knows."""
@@ -141,6 +155,7 @@ class Pricing:
             usage.reasoning_output_tokens,
             price or 0.0,
             usage.total if price is None else 0,
+            priced_tokens=0 if price is None else usage.total,
         )
 
     def _miss(self, model: str | None, tokens: int) -> None:
@@ -178,8 +193,11 @@ def _rates_of(model: str, rates: Mapping[str, Any]) -> _Rates:
     return _Rates(**one)
 
 
-def _listed(model: str, usage: Usage) -> float | None:
-    """The price of the built-in tables; whatever goes wrong there, the price is not known."""
+def _listed(model: str, usage: Usage) -> tuple[float | None, _Rates | None]:
+    """The price of the built-in tables, and the rates behind it if they are constant.
+
+    Whatever goes wrong there, the price is not known.
+    """
     try:
         import genai_prices
 
@@ -191,9 +209,31 @@ def _listed(model: str, usage: Usage) -> float | None:
             cache_read_tokens=read or None,
             cache_write_tokens=written or None,
         )
-        return float(genai_prices.calc_price(counted, model).total_price)
+        found = genai_prices.calc_price(counted, model)
+        price = float(found.total_price)
     except Exception:  # LookupError for an unknown model, ValueError for counts that contradict each other
+        return None, None
+    try:
+        rates = _constant(found) if read + written <= usage.input_tokens else None
+        if rates is not None and not math.isclose(rates.cost(usage), price, rel_tol=1e-9, abs_tol=1e-15):
+            rates = None
+    except Exception:  # the tables have changed their shape: slower, but right
+        rates = None
+    return price, rates
+
+
+def _constant(found: Any) -> _Rates | None:
+    """The rates of a price that does not depend on the time, up to the first tier of input tokens."""
+    if isinstance(found.model.prices, list):
         return None
+    most, rates = math.inf, list[float]()
+    for name in ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok"):
+        price = getattr(found.model_price, name, None)
+        for tier in getattr(price, "tiers", ()):
+            most = min(most, tier.start)
+        price = getattr(price, "base", price)
+        rates.append(rates[0] if price is None else float(price) / _PER)
+    return _Rates(rates[0], rates[1], rates[2], rates[3], most)
 
 
 def _count(tokens: int) -> int:

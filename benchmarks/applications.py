@@ -40,6 +40,7 @@ class Run(NamedTuple):
     tools: int
     tokens: int
     halted: bool
+    code: str | None
     seconds: float
     usd: float
 
@@ -57,7 +58,8 @@ def run(name: str, script: Script, *, watched: bool, steps: int | None = None) -
         halted = "__interrupt__" in graph.invoke(request(script), {**config, "configurable": {"thread_id": "t"}})
     output = script.calls * OUTPUT
     usd = Pricing().cost("gpt-4o", Usage(script.tokens - output, output)) or 0.0
-    return Run(script.calls, script.tools, script.tokens, halted, perf_counter() - started, usd)
+    code = breaker.guard.decision("t").code if halted else None
+    return Run(script.calls, script.tools, script.tokens, halted, code, perf_counter() - started, usd)
 
 
 def report(limit: int) -> str:
@@ -81,8 +83,14 @@ def report(limit: int) -> str:
         " without: steps | model calls | tokens | dollars |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
+    wrongly: list[str] = []
     for name in APPLICATIONS:
         healthy = [run(name, Script(True, seed), watched=True) for seed in range(SEEDS)]
+        wrongly += [
+            f"{name}, script {seed}: {one.code} after {one.calls} calls"
+            for seed, one in enumerate(healthy)
+            if one.halted
+        ]
         runaway = [run(name, Script(False, seed), watched=True) for seed in range(SEEDS)]
         steps = min(limit, STEPS.get(name, DEFAULT_STEPS))
         alone = run(name, Script(False), watched=False, steps=steps)
@@ -100,6 +108,7 @@ def report(limit: int) -> str:
             f"{alone.usd:,.0f}",
         )
         lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "Healthy scripts that were halted: " + ("; ".join(wrongly) or "none") + "."]
     return "\n".join(lines) + "\n"
 
 

@@ -121,3 +121,16 @@ def test_tables_are_loaded_when_they_are_needed() -> None:
         "Pricing({'m': {'input': 1, 'output': 1}}).cost('m', Usage(1, 1)); assert 'genai_prices' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-pro", "deepseek-chat"])
+def test_a_remembered_price_is_the_price_of_the_tables(model: str) -> None:
+    """A second call costs what the tables say, below and above the first tier of input tokens, cached or not."""
+    import genai_prices
+
+    pricing = Pricing()
+    for n in (10, 10, 1_000, 199_999, 200_000, 200_001, 400_000, 10):
+        for read in (0, n // 2):
+            counted = genai_prices.Usage(input_tokens=n, output_tokens=n // 10, cache_read_tokens=read or None)
+            listed = float(genai_prices.calc_price(counted, model).total_price)
+            assert pricing.cost(model, Usage(n, n // 10, cache_read_input_tokens=read)) == pytest.approx(listed)

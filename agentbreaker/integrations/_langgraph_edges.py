@@ -142,7 +142,7 @@ class Edges:
         if node is not None:  # outside the lock: comparing states runs code of theirs
             if run.own and not node.hidden:
                 said, changed = new_text(output, node.before)
-                costs = costs_of(said, node.before)
+                costs = costs_of(said, node.before, self._paid.is_new)
             routes = frozenset(targets(output)) if run.router or not isinstance(output, str) else routes
         with self._lock:
             messages: list[Message] = []

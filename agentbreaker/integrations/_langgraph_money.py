@@ -90,8 +90,11 @@ class Money:
             return message
         if not isinstance(usage, Bill):
             message.cost_usd = self.pricing.cost(message.model, usage)
-        elif usage.price is not None:  # there may be tokens in it that were not seen when they were spent
-            message.cost_usd = max(usage.price, self.pricing.quote(message.model, usage) or 0.0)
+        else:
+            message.cost_usd = usage.price
+            unseen = usage.total - usage.priced_tokens - usage.unpriced_tokens
+            if unseen > 0:  # part of it came from calls that nobody told of: all of it at the price of the model
+                message.cost_usd = self.pricing.quote(message.model, usage)
         return message
 
     def hold(

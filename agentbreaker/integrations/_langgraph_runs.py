@@ -83,6 +83,10 @@ class Paid:
             if len(self._copies) > _MAX_IDS:
                 self._copies.popitem(last=False)
 
+    def is_new(self, identity: str | None) -> bool:
+        """Whether a call that was noted had this id, and no node has returned it yet."""
+        return identity is not None and self._ids.get(identity) is not None
+
     def covers(self, message: BaseMessage, usage: Usage) -> bool:
         """Whether a message with this usage came from a call that was noted; if not, it is from now on."""
         tokens: tuple[int, int] | None = (usage.input_tokens, usage.output_tokens)

@@ -6,7 +6,7 @@ Pure functions over LangChain's and LangGraph's own objects; nothing here keeps 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
@@ -117,13 +117,18 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     return [_joined(texts)], False
 
 
-def costs_of(said: Said, before: Snapshot) -> list[tuple[BaseMessage, Usage, str | None]]:
-    """Return the agents' messages in `said` that carry their tokens and are not history, with usage and model."""
+def costs_of(
+    said: Said, before: Snapshot, is_new: Callable[[str | None], bool]
+) -> list[tuple[BaseMessage, Usage, str | None]]:
+    """Return the agents' messages in `said` that carry their tokens and are not history, with usage and model.
+
+    Where `is_new` knows an id from a call that has just ended, the history is not looked through.
+    """
     costs: list[tuple[BaseMessage, Usage, str | None]] = []
     for part in said:
         if isinstance(part, AIMessage) and (usage := _usage(part.usage_metadata)) is not None:
             costs.append((part, usage, _model_of(part)))
-    if costs:
+    if any(not is_new(cost[0].id) for cost in costs):
         old = {
             message.id
             for value, size in before.values()
@@ -131,7 +136,7 @@ def costs_of(said: Said, before: Snapshot) -> list[tuple[BaseMessage, Usage, str
             for message in value[:size]
             if isinstance(message, BaseMessage) and message.id
         }
-        costs = [cost for cost in costs if cost[0].id not in old]
+        costs = [cost for cost in costs if is_new(cost[0].id) or cost[0].id not in old]
     return costs
 
 
