@@ -18,7 +18,7 @@ from langgraph.types import StateSnapshot
 from agentbreaker.integrations.base import FINAL_NAME, final_answer
 from agentbreaker.verdict import Decision
 
-__all__ = ["Steps", "arun", "finish", "furthest", "run", "state_keys"]
+__all__ = ["Steps", "arun", "finish", "furthest", "latest", "run", "state_keys"]
 
 #: What is to be called, step by step: the graph, the method (its asynchronous twin has an ``a`` in front), arguments.
 Steps = Generator[tuple[Any, str, tuple[Any, ...], dict[str, Any]], Any, dict[str, Any]]
@@ -38,20 +38,15 @@ def _closing(graph: Any) -> Any:
 
 
 def _inner_states(snapshot: StateSnapshot) -> Iterator[Mapping[str, Any]]:
-    """Yield the states of the sub-graphs that were stopped, each before those inside it."""
+    """Yield the states of the sub-graphs that were stopped, each before those inside it.
+
+    What nodes returned that finished beside a stopped one is in the values of a snapshot already.
+    """
     for task in snapshot.tasks:
         if isinstance(task.state, StateSnapshot):
             if isinstance(task.state.values, Mapping):
                 yield task.state.values
-            yield from _inner_results(task.state)
             yield from _inner_states(task.state)
-
-
-def _inner_results(snapshot: StateSnapshot) -> Iterator[Mapping[str, Any]]:
-    """Yield what nodes returned that finished beside the stopped one: their step was not completed."""
-    for task in snapshot.tasks:
-        if isinstance(task.result, Mapping) and not task.interrupts:
-            yield task.result
 
 
 def _added(graph: Any, values: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,14 +85,23 @@ def _applied(graph: Any, values: dict[str, Any], update: Mapping[str, Any]) -> d
     return after
 
 
+def latest(config: Any) -> dict[str, Any]:
+    """The configuration without the checkpoint that a run began at: what it came to is the thread's latest."""
+    configurable = {
+        name: value
+        for name, value in config.get("configurable", {}).items()
+        if name not in ("checkpoint_id", "checkpoint_map")
+    }
+    return {**config, "configurable": configurable}
+
+
 def furthest(graph: Any, config: Any) -> Steps:
     """The state that the stopped run of a thread had come to, with all that its unfinished steps have said."""
+    config = latest(config)
     snapshot: StateSnapshot = yield graph, "get_state", (config,), {"subgraphs": True}
     values = dict(snapshot.values) if isinstance(snapshot.values, Mapping) else {}
     if not isinstance(graph, CompiledStateGraph):
         return values
-    for result in _inner_results(snapshot):
-        values = _applied(graph, values, result)
     for inner in _inner_states(snapshot):
         values = _applied(graph, values, _added(graph, values, inner))
     return values
@@ -114,6 +118,7 @@ def finish(graph: Any, config: Any, decision: Decision) -> Steps:
     """
     if not isinstance(graph, CompiledStateGraph):
         raise TypeError("only a compiled StateGraph can be finished: a functional entrypoint has no state to end with")
+    config = latest(config)
     snapshot: StateSnapshot = yield graph, "get_state", (config,), {"subgraphs": True}
     # Drops what was still to do, and takes over what the steps beside the stopped one have written.
     yield graph, "update_state", (config, None, END), {}

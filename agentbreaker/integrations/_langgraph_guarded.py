@@ -13,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.pregel import Pregel
 
 from agentbreaker.errors import ConversationHalted, ConversationHaltedError
-from agentbreaker.integrations._langgraph_end import Steps, arun, finish, furthest, run, state_keys
+from agentbreaker.integrations._langgraph_end import Steps, arun, finish, furthest, latest, run, state_keys
 from agentbreaker.integrations._langgraph_stop import ours, pause
 from agentbreaker.integrations.base import FINAL_NAME
 from agentbreaker.verdict import ALLOW, Action, Decision
@@ -52,13 +52,24 @@ class HaltedState(dict[str, Any]):
 
 
 class _ByReference:
-    """A serializer that keeps the objects themselves: the checkpoint lives no longer than the call."""
+    """A serializer that keeps the objects themselves: the checkpoint lives no longer than the call.
+
+    Only LangGraph's own records are copied, as it changes those that it has read.
+    """
 
     def dumps_typed(self, obj: Any) -> tuple[str, Any]:
-        return "object", obj
+        return "object", _own_record(obj)
 
     def loads_typed(self, data: tuple[str, Any]) -> Any:
-        return data[1]
+        return _own_record(data[1])
+
+
+def _own_record(obj: Any) -> Any:
+    """A copy of `obj` if it is a checkpoint, else `obj`."""
+    if type(obj) is not dict or "channel_versions" not in obj or "versions_seen" not in obj:
+        return obj
+    seen = {name: dict(versions) for name, versions in obj["versions_seen"].items()}
+    return {**obj, "channel_versions": dict(obj["channel_versions"]), "versions_seen": seen}
 
 
 @dataclass(slots=True)
@@ -135,9 +146,9 @@ class GuardedGraph:
             result = call.graph.invoke(input, call.config, **options)
         except ConversationHalted as stop:
             halted = stop
+        call.withholds(result)
         if (decision := self._why(call, halted)) is None:
             return result
-        call.withholds(result)
         return self._answer(call, run(self._settle(call, decision, halted)), result)
 
     async def ainvoke(self, input: Any, config: Any = None, **options: Any) -> Any:
@@ -150,9 +161,9 @@ class GuardedGraph:
             result = await call.graph.ainvoke(input, call.config, **options)
         except ConversationHalted as stop:
             halted = stop
+        call.withholds(result)
         if (decision := self._why(call, halted)) is None:
             return result
-        call.withholds(result)
         return self._answer(call, await arun(self._settle(call, decision, halted)), result)
 
     def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
@@ -217,11 +228,15 @@ class GuardedGraph:
 
     def _why(self, call: _Call, halted: ConversationHalted | None) -> Decision | None:
         decision = self.breaker.stopped(call.run_id)
-        return halted.decision if halted is not None else decision
+        if halted is not None:
+            return halted.decision
+        if decision is None and call.interrupts:  # a part of a larger run that is watched, which has another id
+            decision = self.breaker.guard.decision(self._conversation_of(call))
+        return decision
 
     def _settle(self, call: _Call, decision: Decision, halted: ConversationHalted | None) -> Steps:
         """Find out what the stopped run had come to, and end it if that is what is wanted."""
-        snapshot = yield call.graph, "get_state", (call.config,), {}
+        snapshot = yield call.graph, "get_state", (latest(call.config),), {}
         if not snapshot.next and halted is None:
             return {}  # its own code swallowed the stop, and it ended all the same
         if self.on_halt == "finish" or decision.action is Action.FINISH:

@@ -1,17 +1,39 @@
-"""LangGraph: one callback handler that watches every hop, and stops a graph that gets nowhere.
+"""LangGraph: see every hop, stop a graph that gets nowhere, and lose nothing of what was said.
 
-    from agentbreaker.integrations.langgraph import LangGraphBreaker
+    from agentbreaker.integrations.langgraph import LangGraphBreaker, guard_graph
 
-    breaker = LangGraphBreaker()
-    graph = builder.compile(checkpointer=checkpointer).with_config(callbacks=[breaker])
+    graph = builder.compile().with_config(callbacks=[LangGraphBreaker()])     # baked in
+    graph.invoke(inputs, {"callbacks": [breaker]})                            # or per call
+    with agentbreaker.watch() as breaker: app()                               # or code that cannot be edited
+    graph = guard_graph(builder.compile(), on_halt="exception")               # or with the halt in the form you like
 
-It works the same for ``invoke``, ``stream``, ``ainvoke`` and ``astream``, in sub-graphs and for parallel nodes, with
-a checkpointer and without.  A stopped run does not raise: the caller gets the state so far, with the reason under
-``"__interrupt__"``, and ``breaker.guard.incident(thread_id)`` explains.  With a checkpointer it can go on:
-``breaker.guard.reset(thread_id)``, then ``graph.invoke(None, config)``.
+Breakers of one guard may be attached in several ways at once: each event counts once.  Each thread
+(``configurable.thread_id``) is a conversation with a breaker of its own, and without a thread each run is.
 
-What it cannot do: callbacks cannot change what an agent reads, so a decision to steer is recorded but not spoken; and
-a model called in a thread of the user's own, without LangChain's context, is not seen.
+What the caller gets, under ``invoke``, ``ainvoke``, ``stream`` and ``astream`` alike, in flat and parallel graphs,
+sub-graphs, supervisors and swarms (``tests/integrations/test_langgraph_table.py`` has a test for each cell):
+
+=========  ==========================================  ==========================================================
+decision   callback alone                              ``guard_graph``
+=========  ==========================================  ==========================================================
+halt       no exception; the reason is under           the state so far as a :class:`HaltedState`, or
+           ``"__interrupt__"``.  With a checkpointer   :class:`~agentbreaker.errors.ConversationHalted` with that
+           nothing is lost, and ``invoke(None,         state; nothing is lost with or without a checkpointer;
+           config)`` goes on after a reset; without    with one it goes on after a reset
+           one LangGraph drops what a sub-graph did
+finish     the same pause, and                         the run ends with a final answer in ``messages`` that says
+           ``breaker.finish(graph, config)`` makes     why, sub-graphs folded in, nothing left to do
+           an end of it; needs a checkpointer
+shadow     nothing changes; ``breaker.withheld``       the same
+           counts, the log and the incident tell
+=========  ==========================================  ==========================================================
+
+No model or tool call begins after the breaker has opened.  Calls that had begun run to their end, so that no answer
+that is paid for is thrown away; how many those were is told with the pause (``in_flight``) and in ``breaker.halts``.
+
+What it cannot do: callbacks cannot change what an agent reads, so a decision to steer is recorded but not spoken.  A
+model called in a thread of the user's own, without LangChain's context, is only noticed by the answer that its node
+returns: its tokens are counted then, and the log says so once.
 """
 
 from __future__ import annotations

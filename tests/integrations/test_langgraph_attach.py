@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -13,6 +14,7 @@ pytest.importorskip("langgraph", reason="LangGraph is not installed")
 pytest.importorskip("langchain", reason="LangChain's agents are not installed")
 
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -327,6 +329,19 @@ def test_a_guarded_graph_inside_another_is_halted_with_it(mode: str) -> None:
     assert model.ledger.calls < 12
 
 
+@pytest.mark.parametrize("mode", ["invoke", "stream"])
+def test_a_guarded_graph_inside_a_chain_that_is_watched(mode: str) -> None:
+    """A chain around it knows no pause: the guarded graph gives the halt in its own form there."""
+    guard = Guard()
+    inner = guard_graph(SHAPES["subgraph"](Model()).compile(), guard, on_halt="finish")
+    chain = RunnableLambda(lambda inputs: run(inner, mode, inputs, CONFIG))
+    with agentbreaker.watch(guard):
+        state = chain.invoke(REQUEST)
+    assert state["messages"][-1].name == "agentbreaker"
+    (conversation_id,) = guard.conversations()
+    assert guard.incident(conversation_id) is not None
+
+
 @pytest.mark.parametrize("on_halt", ["value", "exception", "finish"])
 def test_an_entrypoint_is_halted_and_cannot_be_finished(on_halt: Any) -> None:
     """A functional entrypoint has no state to end with: where it should be finished, it is halted as a value."""
@@ -413,7 +428,9 @@ def test_finish_by_hand(shape: str, asynchronous: bool) -> None:
     breaker = LangGraphBreaker()
     graph = SHAPES[shape](model).compile(checkpointer=InMemorySaver()).with_config(callbacks=[breaker])
     graph.invoke(REQUEST, CONFIG)
-    state = asyncio.run(breaker.afinish(graph, CONFIG)) if asynchronous else breaker.finish(graph, CONFIG)
+    # The place where the run began is not where it ended.
+    began = list(graph.get_state_history(CONFIG))[-1].config
+    state = asyncio.run(breaker.afinish(graph, began)) if asynchronous else breaker.finish(graph, began)
     assert set(lines_of(state)) == {f"said-{n + 1}" for n in range(model.ledger.calls)}
     assert breaker.guard.decision("t1").reason in state["messages"][-1].content
     assert graph.get_state(CONFIG).next == ()
@@ -465,31 +482,46 @@ def test_other_state_of_sub_graphs_is_folded_in(checkpointed: bool, on_halt: Any
     assert "inner_only" not in state
 
 
-def test_work_beside_the_stopped_step_is_kept() -> None:
+@pytest.mark.parametrize("nested", [False, True], ids=["top", "sub_graph"])
+@pytest.mark.parametrize("checkpointed", [True, False], ids=["checkpointer", "no_checkpointer"])
+def test_work_beside_the_stopped_step_is_kept(checkpointed: bool, nested: bool) -> None:
     """Of two branches one finishes and one is stopped: what the first returned is in the state all the same."""
     breaker = LangGraphBreaker()
     model = Model()
 
+    begun = threading.Event()
+
+    def done(state: MessagesState) -> Any:
+        begun.set()
+        return {"messages": [AIMessage("Part one has 12 rows.")]}
+
     def stops(state: MessagesState) -> Any:
+        assert begun.wait(5)
         breaker.guard.force_open("t1", "too expensive", by="ops")
         return {"messages": [model.invoke(state["messages"])]}
 
     builder = StateGraph(MessagesState)
-    builder.add_node("done", lambda state: {"messages": [AIMessage("Part one has 12 rows.")]})
+    builder.add_node("done", done)
     builder.add_node("stops", stops)
     builder.add_edge(START, "done")
     builder.add_edge(START, "stops")
+    if nested:
+        team = builder.compile()
+        builder = StateGraph(MessagesState)
+        builder.add_node("team", team)
+        builder.add_edge(START, "team")
     for on_halt in ("value", "finish"):
-        graph = guard_graph(builder.compile(), breaker=breaker, on_halt=on_halt)  # type: ignore[arg-type]
+        compiled = builder.compile(checkpointer=InMemorySaver() if checkpointed else None)
+        graph = guard_graph(compiled, breaker=breaker, on_halt=on_halt)
         breaker.guard.reset("t1")
+        begun.clear()
         state = graph.invoke(REQUEST, CONFIG)
-        assert "Part one has 12 rows." in [m.content for m in state["messages"]]
+        assert [m.content for m in state["messages"]].count("Part one has 12 rows.") == 1
     assert model.ledger.calls == 0
 
 
 def test_state_that_cannot_be_stored_is_no_fault_of_the_guard() -> None:
     """Without a checkpointer nothing is serialised: locks and open files pass through a guarded graph."""
-    import threading
 
     class Holding(MessagesState):
         lock: Any
