@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from agentbreaker.integrations._langgraph_text import model_output, text_of
+from agentbreaker.integrations.base import FINAL_NAME
 from agentbreaker.integrations.base import final_answer as final_text
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.pricing import Bill
@@ -103,6 +104,7 @@ def final_answer(decision: Decision) -> AIMessage:
     """The message that ends an agent and says why."""
     return AIMessage(
         final_text(decision),
+        name=FINAL_NAME,
         response_metadata={"agentbreaker": {"code": decision.code, "action": str(decision.action)}},
     )
 

@@ -14,11 +14,13 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from langchain_core.messages import BaseMessage, ToolMessage
 from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
 
+from agentbreaker.guard import Guard
 from agentbreaker.integrations._langgraph_delivery import deliver, receive
 from agentbreaker.integrations._langgraph_runs import (
     Graph,
@@ -55,7 +57,7 @@ from agentbreaker.integrations.base import Halts
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.verdict import Decision
 
-__all__ = ["Edges"]
+__all__ = ["Edges", "edges_of"]
 
 #: Runs of whole graphs that are followed at once; only matters for those that never report their end.
 _MAX_ROOTS = 4096
@@ -345,3 +347,15 @@ class Edges:
         for run_id in root.runs:
             self._index.pop(run_id, None)
         root.runs.clear()
+
+
+#: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.
+_shared: WeakKeyDictionary[Guard, dict[str | None, Edges]] = WeakKeyDictionary()
+_shared_lock = threading.Lock()
+
+
+def edges_of(guard: Guard, conversation_id: str | None) -> Edges:
+    """The records of all breakers of this guard."""
+    with _shared_lock:
+        edges = _shared.setdefault(guard, {})
+        return edges.setdefault(conversation_id, Edges(conversation_id))

@@ -6,8 +6,9 @@ Plain records under the lock of :class:`~agentbreaker.integrations._langgraph_ed
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage
@@ -28,6 +29,7 @@ __all__ = [
     "expect_twin",
     "find_call",
     "hands_over",
+    "is_agent_node",
     "is_known",
     "learn_handoff",
     "message",
@@ -44,6 +46,9 @@ _INSIDES = frozenset({"agent", "model", "tools"})
 
 #: Ends of the names that middleware gives to its nodes, which are an agent's insides as well.
 _MIDDLEWARE = (".before_agent", ".before_model", ".after_model", ".after_agent")
+
+#: What ``create_agent`` leaves in the metadata of its runs.
+_AGENT_MARKS = frozenset({"lc_agent_name", "ls_integration"})
 
 #: Ids remembered per run of a whole graph, to count a text once that several levels of the graph return.
 _MAX_IDS = 4096
@@ -196,6 +201,11 @@ class Run:
     def actor(self) -> str:
         """The agent that speaks in this run."""
         return self.speaker or (self.node.actor if self.node else self.name or "assistant")
+
+
+def is_agent_node(name: str | None, metadata: Mapping[str, Any] | None) -> bool:
+    """Whether a run may be a node of ``create_agent`` in which a middleware of ours decides."""
+    return name in ("model", "tools") and not _AGENT_MARKS.isdisjoint(metadata or ())
 
 
 def steps_of(labels: Sequence[str]) -> tuple[int | None, int]:

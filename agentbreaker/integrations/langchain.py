@@ -60,7 +60,7 @@ try:
     from agentbreaker.integrations.langgraph import LangGraphBreaker
 except ImportError as error:
     raise ImportError(
-        'agentbreaker.integrations.langchain needs LangChain: pip install "agentbreaker[langchain]"'
+        'agentbreaker.integrations.langchain needs LangChain 1.4 or later: pip install "agentbreaker[langchain]"'
     ) from error
 
 from agentbreaker.errors import ConversationHalted, ConversationHaltedError

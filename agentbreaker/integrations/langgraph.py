@@ -40,12 +40,10 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -53,13 +51,13 @@ try:
     from langchain_core.outputs import LLMResult
     from langgraph.pregel import Pregel
 
-    from agentbreaker.integrations._langgraph_edges import Edges
+    from agentbreaker.integrations._langgraph_edges import edges_of
     from agentbreaker.integrations._langgraph_end import arun as arun_steps
     from agentbreaker.integrations._langgraph_end import finish as finish_steps
     from agentbreaker.integrations._langgraph_end import run as run_steps
     from agentbreaker.integrations._langgraph_guarded import GuardedGraph, HaltedState, OnHalt
     from agentbreaker.integrations._langgraph_money import Money
-    from agentbreaker.integrations._langgraph_runs import Run
+    from agentbreaker.integrations._langgraph_runs import Run, is_agent_node
     from agentbreaker.integrations._langgraph_stop import Stopped, stop
     from agentbreaker.integrations._langgraph_text import model_output
 except ImportError as error:
@@ -83,9 +81,6 @@ __all__ = ["GuardedGraph", "HaltedState", "LangGraphBreaker", "OnHalt", "guard_g
 _log = logging.getLogger("agentbreaker")
 _Hook = TypeVar("_Hook", bound=Callable[..., None])
 
-#: Nodes of ``create_agent``, in which a middleware of ours may decide, and what marks them.
-_AGENT_NODES = frozenset({"model", "tools"})
-_AGENT_MARKS = frozenset({"lc_agent_name", "ls_integration"})
 _BLIND = (
     "LangGraph: a node returned a model's answer whose call was not seen; it was counted afterwards, but such calls "
     "cannot be stopped. Pass the node's config on to the model (in a thread of your own: contextvars.copy_context)."
@@ -108,17 +103,6 @@ def _contained(hook: _Hook) -> _Hook:
                 self._edges.discard(kwargs["run_id"])
 
     return cast(_Hook, wrapper)
-
-
-#: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.
-_shared: WeakKeyDictionary[Guard, dict[str | None, Edges]] = WeakKeyDictionary()
-_shared_lock = threading.Lock()
-
-
-def _edges_of(guard: Guard, conversation_id: str | None) -> Edges:
-    with _shared_lock:
-        edges = _shared.setdefault(guard, {})
-        return edges.setdefault(conversation_id, Edges(conversation_id))
 
 
 class LangGraphBreaker(BaseCallbackHandler):
@@ -160,7 +144,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         self.faults: Counter[str] = Counter()
         self.withheld: Counter[Action] = Counter()
         self.conversation_id = conversation_id
-        self._edges = _edges_of(self.guard, conversation_id)
+        self._edges = edges_of(self.guard, conversation_id)
         self.halts = self._edges.halts
         self._blind = Once(_BLIND)
         self.pricing = pricing if pricing is not None else Pricing()
@@ -198,12 +182,7 @@ class LangGraphBreaker(BaseCallbackHandler):
     ) -> None:
         """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
         run, messages = self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name"), tags, inputs)
-        if (
-            run.own
-            and self.decides_in_agents
-            and kwargs.get("name") in _AGENT_NODES
-            and _AGENT_MARKS & (metadata or {}).keys()
-        ):
+        if self.decides_in_agents and is_agent_node(kwargs.get("name"), metadata):
             self._observe(messages, run)
         elif run.own:
             self._admit(run, messages)

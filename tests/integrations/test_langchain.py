@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("langchain", reason="LangChain is not installed")
+pytest.importorskip("langchain", "1.4", reason="the middleware needs LangChain 1.4")
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import (

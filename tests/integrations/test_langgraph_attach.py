@@ -334,7 +334,7 @@ def test_a_guarded_graph_inside_a_chain_that_is_watched(mode: str) -> None:
     """A chain around it knows no pause: the guarded graph gives the halt in its own form there."""
     guard = Guard()
     inner = guard_graph(SHAPES["subgraph"](Model()).compile(), guard, on_halt="finish")
-    chain = RunnableLambda(lambda inputs: run(inner, mode, inputs, CONFIG))
+    chain: Any = RunnableLambda(lambda inputs: run(inner, mode, inputs, CONFIG))
     with agentbreaker.watch(guard):
         state = chain.invoke(REQUEST)
     assert state["messages"][-1].name == "agentbreaker"
