@@ -109,7 +109,7 @@ def test_a_halted_application_can_be_read_and_resumed_without_us(name: str) -> N
     config: Any = {"configurable": {"thread_id": "t"}, "recursion_limit": LIMIT}
     state = graph.get_state(config)
     assert state.next
-    assert len(state.values["messages"]) > 1
+    assert state.values["messages"]
     script.healthy = True
     script.calls = APPS.HEALTHY_CALLS - 8  # the work goes on, and comes to its end
     result = graph.invoke(None, config)
