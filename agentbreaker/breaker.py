@@ -256,6 +256,15 @@ class Breaker:
             self._grow()
             return self._open(self._standing, now, f"the probe brought nothing new in {self._lap} messages")
 
+    def half_open(self, reason: str, *, by: str | None = None) -> Transition | None:
+        """Let one lap through now, whatever is left of the wait.  ``None`` unless ``OPEN`` or ``FORCED_OPEN``."""
+        with self._lock:
+            if self._state not in (State.OPEN, State.FORCED_OPEN):
+                return None
+            transition = self._move(State.HALF_OPEN, self._clock.now(), reason, by=by)
+            self._places, self._judged = self._lap, 0
+            return transition
+
     def force_open(self, reason: str, *, by: str | None = None) -> Transition | None:
         """Hold the conversation until a person resumes it.  ``None`` if it is held already."""
         with self._lock:

@@ -10,6 +10,7 @@ from agentbreaker.detectors import build_detectors
 from agentbreaker.detectors.base import Resting
 from agentbreaker.graph import CallGraph
 from agentbreaker.incident import Incident, Turn, sentence_of, split_laps
+from agentbreaker.message import Usage
 from agentbreaker.novelty import NoveltyMeter, Observation
 from agentbreaker.printable import printable
 from agentbreaker.text import Recent
@@ -67,6 +68,7 @@ class Conversation:
         "steered",
         "tokens",
         "told",
+        "unpriced_tokens",
     )
 
     def __init__(
@@ -84,6 +86,7 @@ class Conversation:
         self.messages = 0
         self.tokens = 0
         self.cost_usd = 0.0
+        self.unpriced_tokens = 0
         self.reserved_tokens = 0
         self.reserved_usd = 0.0
         # Identity of the message that is being measured once the totals include it, else 0: our own failure then
@@ -133,12 +136,22 @@ class Conversation:
             if 0 < spent < _MOST_TOKENS:
                 seen.spent_tokens = spent = int(spent)
                 self.tokens += spent
+                if usage.__class__ is not Usage:
+                    self._count_bill(usage)
+                elif message.cost_usd is None:
+                    self.unpriced_tokens += spent
         cost = message.cost_usd
         if cost is not None and 0.0 < cost < _MOST_USD:
             seen.spent_usd = cost
             self.cost_usd += cost
         seen.tokens = self.tokens
         seen.cost_usd = self.cost_usd
+
+    def _count_bill(self, usage: Usage) -> None:
+        """What was held for these tokens is counted now, under the same lock, so it is held no longer."""
+        self.unpriced_tokens += getattr(usage, "unpriced_tokens", 0)
+        for reservation in getattr(usage, "held", ()):
+            reservation.release()
 
     def is_duplicate(self, message_id: str) -> bool:
         """Whether this id was met within the latest messages; remembers it."""
@@ -235,6 +248,7 @@ class Conversation:
             messages=self.messages,
             tokens=self.tokens,
             cost_usd=self.cost_usd,
+            unpriced_tokens=self.unpriced_tokens,
             loop_tokens=signal.tokens,
             loop_cost_usd=signal.cost_usd,
             signals=verdict.signals,

@@ -32,7 +32,7 @@ from agentbreaker.judgement import (
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.registry import Registry
-from agentbreaker.reservation import Reservation, hold
+from agentbreaker.reservation import Account, Reservation, account_of, hold
 from agentbreaker.scoring import fuse
 from agentbreaker.second_stage import SecondStage
 from agentbreaker.telemetry import Telemetry
@@ -288,6 +288,10 @@ class Guard:
         conversation = self._registry.find(conversation_id)
         return None if conversation is None else conversation.graph
 
+    def account(self, conversation_id: str) -> Account:
+        """Return what a conversation has used so far."""
+        return account_of(self._registry.find(conversation_id))
+
     def reserve(self, conversation_id: str, *, tokens: int = 0, cost_usd: float = 0.0) -> Reservation:
         """Hold tokens and money for a call before it begins, so that concurrent calls cannot overshoot a budget.
 
@@ -324,6 +328,10 @@ class Guard:
         """
         conversation = self._known(conversation_id)
         self._publish(conversation.breaker.force_open(printable(reason), by=by))
+
+    def half_open(self, conversation_id: str, *, by: str | None = None) -> None:
+        """Let one lap through now: something new closes the breaker, nothing new opens it again."""
+        self._publish(self._known(conversation_id).breaker.half_open("one lap is let through by hand", by=by))
 
     def metrics_only(self, conversation_id: str | None = None, *, by: str | None = None) -> None:
         """Shadow mode: measure and report, never stop.  Without an id: all conversations, also future ones."""

@@ -64,6 +64,7 @@ class Incident:
         seconds: Seconds from the conversation's first message to the halt.
         retry_after: Seconds until the breaker lets one lap through by itself; ``None`` in shadow mode.
         resume: How to go on.
+        unpriced_tokens: Of `tokens`, those whose price is not known; `cost_usd` is that of the others.
     """
 
     conversation_id: str
@@ -84,6 +85,7 @@ class Incident:
     seconds: float = 0.0
     retry_after: float | None = None
     resume: str = ""
+    unpriced_tokens: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return all facts as plain data."""
@@ -135,9 +137,12 @@ class Incident:
         if not self.tokens and not self.cost_usd:
             return "tokens and cost are not on record"
         spent = _money(self.tokens, self.cost_usd)
-        return f"spent {spent}; in the loop {_money(self.loop_tokens, self.loop_cost_usd)}" + (
-            f", {100 * self.loop_tokens / self.tokens:.0f} % of it" if self.tokens else ""
+        share = f", {100 * self.loop_tokens / self.tokens:.0f} % of it" if self.tokens else ""
+        # Where nothing has a price, prices were never asked for, and no sum is shown that could be taken for all.
+        missing = f"; no price is known for {self.unpriced_tokens:,} tokens" * bool(
+            self.unpriced_tokens and self.cost_usd
         )
+        return f"spent {spent}; in the loop {_money(self.loop_tokens, self.loop_cost_usd)}{share}{missing}"
 
 
 def _cell(agent: str, texts: list[str], column: int) -> list[str]:

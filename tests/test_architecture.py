@@ -32,6 +32,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "rounds",
         "artefacts",
         "embedding",
+        "pricing",
         "kernel",
         "_speed",
     ),

@@ -14,12 +14,13 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from langchain_core.messages import BaseMessage, ToolMessage
-from langchain_core.outputs import LLMResult
 from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
 
+from agentbreaker.guard import Guard
 from agentbreaker.integrations._langgraph_delivery import deliver, receive
 from agentbreaker.integrations._langgraph_runs import (
     Graph,
@@ -37,15 +38,16 @@ from agentbreaker.integrations._langgraph_runs import (
     message,
     remember,
     spend,
+    steps_of,
     take_twin,
     tool_message,
 )
 from agentbreaker.integrations._langgraph_text import (
+    ModelOutput,
     Said,
     Snapshot,
     costs_of,
     human_input,
-    model_output,
     new_text,
     snapshot,
     targets,
@@ -55,14 +57,12 @@ from agentbreaker.integrations.base import Halts
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.verdict import Decision
 
-__all__ = ["Edges"]
+__all__ = ["Edges", "edges_of"]
 
-#: Runs of whole graphs that are followed at once.  Each is forgotten when it ends; the cap only matters for runs
-#: that never report their end.
+#: Runs of whole graphs that are followed at once; only matters for those that never report their end.
 _MAX_ROOTS = 4096
 
-#: Model calls within one execution of a node before each further one becomes a message of its own: a node that
-#: runs its own endless loop must be seen before it ends.
+#: Model calls of one node before each further one is a message: an endless loop inside must be seen before it ends.
 _QUIET_CALLS = 8
 
 _HIDDEN = "langsmith:hidden"
@@ -88,8 +88,7 @@ class Edges:
 
     def __len__(self) -> int:
         """Number of runs that are followed now."""
-        with self._lock:
-            return len(self._index)
+        return len(self._index)
 
     def start(
         self,
@@ -101,15 +100,14 @@ class Edges:
         inputs: Any = None,
     ) -> tuple[Run, list[Message]]:
         """A run starts; if it is a node, the outputs that it receives become messages."""
-        about, labels = metadata or {}, list(tags or ())
+        about, labels = metadata or {}, tags or ()
         path = about.get("langgraph_path") or ()
-        step = next((int(label[11:]) for label in labels if label.startswith("graph:step:")), None)
-        sequel = next((int(label[9:]) for label in labels if label.startswith("seq:step:")), 0)
+        step, sequel = steps_of(labels)
         said = human_input(inputs) if parent_run_id is None else []
         pushed: Said = []
         if step is not None and path and path[0] == "__pregel_push":
             pushed = [part for part in new_text(inputs, {})[0] if isinstance(part, str)]
-        before = snapshot(inputs) if labels else {}
+        before = snapshot(inputs) if step is not None or (path and path[-1] is True) else {}
         with self._lock:
             if run_id in self._index:  # the same handler was attached twice
                 return self._index[run_id], []
@@ -146,7 +144,7 @@ class Edges:
         if node is not None:  # outside the lock: comparing states runs code of theirs
             if run.own and not node.hidden:
                 said, changed = new_text(output, node.before)
-                costs = costs_of(said, node.before)
+                costs = costs_of(said, node.before, self._paid.is_new)
             routes = frozenset(targets(output)) if run.router or not isinstance(output, str) else routes
         with self._lock:
             messages: list[Message] = []
@@ -225,15 +223,15 @@ class Edges:
                     spend(run.node.graph.around, run.node.graph)
             return self._close(run)
 
-    def model_end(self, run_id: UUID, response: LLMResult | None) -> list[Message]:
+    def model_end(self, run_id: UUID, output: ModelOutput | None) -> list[Message]:
         """A model run ends; its tokens go onto the message that its node sends, in the end."""
-        text, message_id, usage, model = model_output(response) if response is not None else ("", None, None, None)
+        text, message_id, usage, model = output or ("", None, None, None)
         with self._lock:
             run = self._index.get(run_id)
             if run is None:
                 return []
             messages: list[Message] = []
-            if response is not None:
+            if output is not None:
                 node = run.node
                 if node is None:
                     run.root.paid.note(message_id, usage)
@@ -349,3 +347,15 @@ class Edges:
         for run_id in root.runs:
             self._index.pop(run_id, None)
         root.runs.clear()
+
+
+#: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.
+_shared: WeakKeyDictionary[Guard, dict[str | None, Edges]] = WeakKeyDictionary()
+_shared_lock = threading.Lock()
+
+
+def edges_of(guard: Guard, conversation_id: str | None) -> Edges:
+    """The records of all breakers of this guard."""
+    with _shared_lock:
+        edges = _shared.setdefault(guard, {})
+        return edges.setdefault(conversation_id, Edges(conversation_id))

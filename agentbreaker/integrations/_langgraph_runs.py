@@ -6,8 +6,9 @@ Plain records under the lock of :class:`~agentbreaker.integrations._langgraph_ed
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage
@@ -28,12 +29,14 @@ __all__ = [
     "expect_twin",
     "find_call",
     "hands_over",
+    "is_agent_node",
     "is_known",
     "learn_handoff",
     "message",
     "remember",
     "senders",
     "spend",
+    "steps_of",
     "take_twin",
     "tool_message",
 ]
@@ -43,6 +46,9 @@ _INSIDES = frozenset({"agent", "model", "tools"})
 
 #: Ends of the names that middleware gives to its nodes, which are an agent's insides as well.
 _MIDDLEWARE = (".before_agent", ".before_model", ".after_model", ".after_agent")
+
+#: What ``create_agent`` leaves in the metadata of its runs.
+_AGENT_MARKS = frozenset({"lc_agent_name", "ls_integration"})
 
 #: Ids remembered per run of a whole graph, to count a text once that several levels of the graph return.
 _MAX_IDS = 4096
@@ -81,6 +87,10 @@ class Paid:
             self._copies[tokens] = self._copies.get(tokens, 0) + 1
             if len(self._copies) > _MAX_IDS:
                 self._copies.popitem(last=False)
+
+    def is_new(self, identity: str | None) -> bool:
+        """Whether a call that was noted had this id, and no node has returned it yet."""
+        return identity is not None and self._ids.get(identity) is not None
 
     def covers(self, message: BaseMessage, usage: Usage) -> bool:
         """Whether a message with this usage came from a call that was noted; if not, it is from now on."""
@@ -191,6 +201,22 @@ class Run:
     def actor(self) -> str:
         """The agent that speaks in this run."""
         return self.speaker or (self.node.actor if self.node else self.name or "assistant")
+
+
+def is_agent_node(name: str | None, metadata: Mapping[str, Any] | None) -> bool:
+    """Whether a run may be a node of ``create_agent`` in which a middleware of ours decides."""
+    return name in ("model", "tools") and not _AGENT_MARKS.isdisjoint(metadata or ())
+
+
+def steps_of(labels: Sequence[str]) -> tuple[int | None, int]:
+    """The step of its graph that a node runs in, and the place of a runnable inside its node, from a run's tags."""
+    step, sequel = None, 0
+    for label in labels:
+        if step is None and label.startswith("graph:step:"):
+            step = int(label[11:])
+        elif not sequel and label.startswith("seq:step:"):
+            sequel = int(label[9:])
+    return step, sequel
 
 
 def actor_of(name: str, graph: Graph) -> str:

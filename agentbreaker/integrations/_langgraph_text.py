@@ -6,7 +6,7 @@ Pure functions over LangChain's and LangGraph's own objects; nothing here keeps 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
@@ -16,6 +16,7 @@ from langgraph.types import Command, Send
 from agentbreaker.message import Usage
 
 __all__ = [
+    "ModelOutput",
     "Said",
     "Snapshot",
     "add_usage",
@@ -37,6 +38,9 @@ _MAX_LABEL = 40
 #: What a node said: messages as LangChain made them, or one text for updates without any.
 Said = list[BaseMessage | str]
 
+#: What a model run gave: text, message id, usage and model name.
+ModelOutput = tuple[str, str | None, Usage | None, str | None]
+
 #: The state as a node received it: each field, with its length then if it is a list (nodes may append in place).
 Snapshot = dict[str, tuple[Any, int]]
 
@@ -55,7 +59,7 @@ def text_of(content: Any) -> str:
 
 def fields_of(state: Any) -> Mapping[str, Any]:
     """Return the fields of a state or update, which is a mapping, a dataclass, a pydantic model or anything else."""
-    if isinstance(state, Mapping):
+    if type(state) is dict or isinstance(state, Mapping):  # the first for speed
         return state
     if isinstance(state, BaseMessage) or (isinstance(state, list) and any(isinstance(m, BaseMessage) for m in state)):
         return {"messages": state}
@@ -113,13 +117,18 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     return [_joined(texts)], False
 
 
-def costs_of(said: Said, before: Snapshot) -> list[tuple[BaseMessage, Usage, str | None]]:
-    """Return the agents' messages in `said` that carry their tokens and are not history, with usage and model."""
+def costs_of(
+    said: Said, before: Snapshot, is_new: Callable[[str | None], bool]
+) -> list[tuple[BaseMessage, Usage, str | None]]:
+    """Return the agents' messages in `said` that carry their tokens and are not history, with usage and model.
+
+    Where `is_new` knows an id from a call that has just ended, the history is not looked through.
+    """
     costs: list[tuple[BaseMessage, Usage, str | None]] = []
     for part in said:
         if isinstance(part, AIMessage) and (usage := _usage(part.usage_metadata)) is not None:
             costs.append((part, usage, _model_of(part)))
-    if costs:
+    if any(not is_new(cost[0].id) for cost in costs):
         old = {
             message.id
             for value, size in before.values()
@@ -127,7 +136,7 @@ def costs_of(said: Said, before: Snapshot) -> list[tuple[BaseMessage, Usage, str
             for message in value[:size]
             if isinstance(message, BaseMessage) and message.id
         }
-        costs = [cost for cost in costs if cost[0].id not in old]
+        costs = [cost for cost in costs if is_new(cost[0].id) or cost[0].id not in old]
     return costs
 
 
@@ -144,7 +153,7 @@ def human_input(inputs: Any) -> Said:
     return [message for message in messages[last + 1 :] if isinstance(message, HumanMessage)]
 
 
-def model_output(response: LLMResult) -> tuple[str, str | None, Usage | None, str | None]:
+def model_output(response: LLMResult) -> ModelOutput:
     """Return text, message id, usage and model name of one model run."""
     text, message_id, usage = "", None, None
     extra = response.llm_output or {}
@@ -166,7 +175,12 @@ def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
     """Return the sum of two usages, either of which may be unknown."""
     if one is None or other is None:
         return one or other
-    return Usage(*(getattr(one, f.name) + getattr(other, f.name) for f in dataclasses.fields(Usage)))
+    kind = type(one) if isinstance(one, type(other)) else type(other)
+    values: list[Any] = []
+    for f in dataclasses.fields(kind):
+        default: Any = f.default
+        values.append(getattr(one, f.name, default) + getattr(other, f.name, default))
+    return kind(*values)
 
 
 def _model_of(message: BaseMessage) -> str | None:
@@ -190,6 +204,8 @@ def _usage(counted: Any) -> Usage | None:
 def _messages(value: Any, old: Any, size: int) -> list[BaseMessage]:
     """The messages of `value` that are not among the first `size` of `old`, or all of them if said once more."""
     items = value if isinstance(value, list | tuple) and not _is_pair(value) else [value]
+    if len(items) == 1 and size > 1 and value is not old:  # the usual step: said now, or said once more on its own
+        return _spoken(items)
     known = {getattr(item, "id", None) or id(item) for item in old[:size]} if size > 0 else set()
     if value is old and size >= 0:
         fresh = list(items[size:])
@@ -197,9 +213,16 @@ def _messages(value: Any, old: Any, size: int) -> list[BaseMessage]:
         fresh = [item for item in items if (getattr(item, "id", None) or id(item)) not in known]
         if not fresh and len(items) < len(known):
             fresh = list(items)
+    return _spoken(fresh)
+
+
+def _spoken(fresh: Sequence[Any]) -> list[BaseMessage]:
+    """The messages among these that somebody says: no prompts, and nothing of a field that holds something else."""
+    if len(fresh) == 1 and isinstance(fresh[0], AIMessage | HumanMessage):
+        return [fresh[0]]
     try:
-        return [message for message in convert_to_messages(fresh) if message.type not in ("system", "remove")]
-    except (ValueError, TypeError, NotImplementedError):  # a field of that name which holds something else
+        return [message for message in convert_to_messages(list(fresh)) if message.type not in ("system", "remove")]
+    except (ValueError, TypeError, NotImplementedError):
         return []
 
 

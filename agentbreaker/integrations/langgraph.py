@@ -40,12 +40,10 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -53,13 +51,15 @@ try:
     from langchain_core.outputs import LLMResult
     from langgraph.pregel import Pregel
 
-    from agentbreaker.integrations._langgraph_edges import Edges
+    from agentbreaker.integrations._langgraph_edges import edges_of
     from agentbreaker.integrations._langgraph_end import arun as arun_steps
     from agentbreaker.integrations._langgraph_end import finish as finish_steps
     from agentbreaker.integrations._langgraph_end import run as run_steps
     from agentbreaker.integrations._langgraph_guarded import GuardedGraph, HaltedState, OnHalt
-    from agentbreaker.integrations._langgraph_runs import Run
+    from agentbreaker.integrations._langgraph_money import Money
+    from agentbreaker.integrations._langgraph_runs import Run, is_agent_node
     from agentbreaker.integrations._langgraph_stop import Stopped, stop
+    from agentbreaker.integrations._langgraph_text import model_output
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.langgraph needs LangGraph: pip install "agentbreaker[langgraph]"'
@@ -69,9 +69,11 @@ from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
 from agentbreaker.integrations.base import Once
 from agentbreaker.message import Message
+from agentbreaker.pricing import Pricing
 from agentbreaker.verdict import Action, Decision
 
 if TYPE_CHECKING:
+    from agentbreaker.integrations.langchain import BreakerMiddleware
     from agentbreaker.policy import Policy
 
 __all__ = ["GuardedGraph", "HaltedState", "LangGraphBreaker", "OnHalt", "guard_graph"]
@@ -103,17 +105,6 @@ def _contained(hook: _Hook) -> _Hook:
     return cast(_Hook, wrapper)
 
 
-#: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.
-_shared: WeakKeyDictionary[Guard, dict[str | None, Edges]] = WeakKeyDictionary()
-_shared_lock = threading.Lock()
-
-
-def _edges_of(guard: Guard, conversation_id: str | None) -> Edges:
-    with _shared_lock:
-        edges = _shared.setdefault(guard, {})
-        return edges.setdefault(conversation_id, Edges(conversation_id))
-
-
 class LangGraphBreaker(BaseCallbackHandler):
     """Watches a LangGraph graph through its callbacks and stops it when the guard says so.
 
@@ -124,9 +115,13 @@ class LangGraphBreaker(BaseCallbackHandler):
         guard: The guard that decides; by default a new one.
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: One conversation for all runs, whatever their thread.
+        pricing: Prices of models; by default the offline tables of genai-prices.
 
     Attributes:
         guard: The guard, to ask for the incident and to reset.
+        decides_in_agents: A middleware of this breaker decides about an agent's model and tools: their nodes may start.
+        money: Prices and reservations.
+        pricing: The prices, to ask for what is unpriced.
         faults: Failures of our own that were contained, counted by type; empty when all is well.
         withheld: In shadow mode, what would have been done, counted by action for each message.
         halts: What was in flight when a conversation was halted, and how many steps were refused since.
@@ -136,7 +131,12 @@ class LangGraphBreaker(BaseCallbackHandler):
     run_inline = True  # or asynchronous runs call us late and out of order
 
     def __init__(
-        self, guard: Guard | None = None, *, policy: Policy | None = None, conversation_id: str | None = None
+        self,
+        guard: Guard | None = None,
+        *,
+        policy: Policy | None = None,
+        conversation_id: str | None = None,
+        pricing: Pricing | None = None,
     ) -> None:
         if guard is not None and policy is not None:
             raise TypeError("give either a guard or the policy for a new one, not both")
@@ -144,9 +144,27 @@ class LangGraphBreaker(BaseCallbackHandler):
         self.faults: Counter[str] = Counter()
         self.withheld: Counter[Action] = Counter()
         self.conversation_id = conversation_id
-        self._edges = _edges_of(self.guard, conversation_id)
+        self._edges = edges_of(self.guard, conversation_id)
         self.halts = self._edges.halts
         self._blind = Once(_BLIND)
+        self.pricing = pricing if pricing is not None else Pricing()
+        self.money = Money(self.guard, self.pricing)
+        self.decides_in_agents = False
+
+    def middleware(self, **options: Any) -> BreakerMiddleware:
+        """Return middleware for LangChain's ``create_agent`` that acts for this breaker.
+
+        Args:
+            options: Of :class:`~agentbreaker.integrations.langchain.BreakerMiddleware`.
+        """
+        from agentbreaker.integrations.langchain import BreakerMiddleware
+
+        return BreakerMiddleware(self, **options)
+
+    def conversation_of(self, run_id: UUID | None) -> str | None:
+        """Return the conversation that a run belongs to, ``None`` if it is not followed."""
+        run = None if run_id is None else self._edges.run(run_id)
+        return None if run is None else run.conversation_id
 
     # Chains: graphs, their nodes, and what runs inside them.
 
@@ -164,7 +182,9 @@ class LangGraphBreaker(BaseCallbackHandler):
     ) -> None:
         """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
         run, messages = self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name"), tags, inputs)
-        if run.own:
+        if self.decides_in_agents and is_agent_node(kwargs.get("name"), metadata):
+            self._observe(messages, run)
+        elif run.own:
             self._admit(run, messages)
 
     @_contained
@@ -194,8 +214,8 @@ class LangGraphBreaker(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Stop before the paid call if the breaker is open."""
-        self._begin(run_id, parent_run_id, metadata, kwargs.get("name"))
+        """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
+        self._begin(run_id, parent_run_id, metadata, kwargs, [one for batch in messages for one in batch])
 
     @_contained
     def on_llm_start(
@@ -208,18 +228,22 @@ class LangGraphBreaker(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Stop before the paid call if the breaker is open."""
-        self._begin(run_id, parent_run_id, metadata, kwargs.get("name"))
+        """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
+        self._begin(run_id, parent_run_id, metadata, kwargs, prompts)
 
     @_contained
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note the tokens."""
+        """Note the tokens, and what they cost."""
         run = self._edges.run(run_id)
-        self._observe(self._edges.model_end(run_id, response), run)
+        text, message_id, usage, model = model_output(response)
+        if run is not None:  # else another breaker of this guard has heard it
+            usage = self.money.bill(run_id, usage, model)
+        self._observe(self._edges.model_end(run_id, (text, message_id, usage, model)), run)
 
     @_contained
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Forget the call."""
+        self.money.drop(run_id)
         run = self._edges.run(run_id)
         self._observe(self._edges.model_end(run_id, None), run)
 
@@ -258,17 +282,24 @@ class LangGraphBreaker(BaseCallbackHandler):
 
     # Decisions.
 
-    def _begin(self, run_id: UUID, parent: UUID | None, metadata: dict[str, Any] | None, name: str | None) -> None:
-        """Let a model call begin, or stop before it."""
-        run, messages = self._edges.start(run_id, parent, metadata, name)
+    def _begin(
+        self, run_id: UUID, parent: UUID | None, metadata: dict[str, Any] | None, about: dict[str, Any], read: list[Any]
+    ) -> None:
+        """Let a model call begin and hold the most that it can cost, or stop before it."""
+        run, messages = self._edges.start(run_id, parent, metadata, about.get("name"))
         self._admit(run, messages)
+        if self.money.asked and not run.call:
+            try:
+                self.money.hold_run(run_id, run.conversation_id, read, about.get("invocation_params"), metadata)
+            except (ConversationHalted, ConversationHaltedError) as halted:
+                self._stop(run, halted.decision)
         run.call = True
 
     def _observe(self, messages: Sequence[Message], run: Run | None = None) -> Decision | None:
         """Show messages to the guard; return the decision that opened the breaker, if one did."""
         opened = None
         for message in messages:
-            decision = self.guard.observe(message)
+            decision = self.guard.observe(self.money.price(message))
             if decision.action.opens:
                 opened = opened or decision
             elif decision.would is not None:
@@ -285,8 +316,10 @@ class LangGraphBreaker(BaseCallbackHandler):
                 self.guard.check(run.conversation_id)
             except (ConversationHalted, ConversationHaltedError) as halted:
                 decision = halted.decision
-        if decision is None:
-            return
+        if decision is not None:
+            self._stop(run, decision)
+
+    def _stop(self, run: Run, decision: Decision) -> NoReturn:
         halt = self.halts.note(run.conversation_id, decision, self._edges.in_flight(run))
         self.halts.refuse(run.conversation_id)
         self._edges.drop(run, decision)
