@@ -35,7 +35,7 @@ __all__ = [
 Codes: TypeAlias = "bytes | list[int]"
 
 #: What the compiled extension must say it is; increased there and here with every change of behaviour or signature.
-_VERSION = 2
+_VERSION = 3
 
 
 class Table(Protocol):

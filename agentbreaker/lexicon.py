@@ -38,6 +38,7 @@ __all__ = [
     "ACKNOWLEDGING_CODES",
     "CODE_BITS",
     "NUMERIC",
+    "POINT",
     "WEIGHT_MASK",
     "WEIGHT_UNIT",
     "Lexicon",
@@ -46,6 +47,8 @@ __all__ = [
     "lexicon",
 ]
 
+#: Stands for a point or comma within a number: a byte that no UTF-8 text has.
+POINT = b"\xff"
 WEIGHT_MASK = 0x7F
 WEIGHT_UNIT = 16
 NUMERIC = 0x80
@@ -162,6 +165,8 @@ class Lexicon(dict[bytes, int]):
 
     def _code_of(self, token: bytes) -> int:
         hashed = _hashed(token)
+        if POINT in token and token.replace(POINT, b"").isdigit():
+            return self._code_of_decimal(token, hashed)
         if token.isdigit():
             code = hashed | NUMERIC | (_NUMBER if len(token) <= _LONGEST_NUMBER else _LONG_NUMBER)
             value = int(token) if len(token) <= _LONGEST_NUMBER else 0
@@ -182,6 +187,18 @@ class Lexicon(dict[bytes, int]):
             common = sum(character in _COMMON_CJK for character in text)
             return hashed | (_CJK_RARE, _CJK_MIXED, _CJK_COMMON)[common if len(text) > 1 else 2 * common]
         return hashed | (_RARE if len(text) > 1 else _LETTER)
+
+    def _code_of_decimal(self, token: bytes, hashed: int) -> int:
+        """A number with points or commas in it; the one before it has a last part that is one smaller."""
+        whole, _, last = token.rpartition(POINT)
+        digits = len(token) - token.count(POINT)
+        code = hashed | NUMERIC | (_NUMBER if digits <= _LONGEST_NUMBER else _LONG_NUMBER)
+        if 0 < len(last) <= _LONGEST_NUMBER and int(last):
+            before = b"%d" % (int(last) - 1)
+            if POINT not in whole or last.startswith(b"0"):  # else it is a version: 7.8.9 comes before 7.8.10
+                before = before.zfill(len(last))
+            self._predecessors[code] = _hashed(whole + POINT + before) | code & (NUMERIC | WEIGHT_MASK)
+        return code
 
     def _is_random(self, letters: bytes) -> bool:
         """Whether these letters are more likely drawn at random than a word, name or term of any language."""

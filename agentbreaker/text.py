@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from agentbreaker.kernel import Codes, find, pack, remember, unpack
-from agentbreaker.lexicon import NUMERIC, lexicon
+from agentbreaker.lexicon import NUMERIC, POINT, lexicon
 
 if TYPE_CHECKING:
     from agentbreaker.message import Message
@@ -46,6 +46,8 @@ _FOLD = bytes(
     byte + 32 if 65 <= byte <= 90 else byte if 97 <= byte <= 122 or 48 <= byte <= 57 or byte >= 128 else 32
     for byte in range(256)
 )
+#: A point or comma within a number: "0.26" and "1,044" are one figure each, and not two that were there before.
+_POINT = re.compile(rb"[.,](?=[0-9])(?<=[0-9][.,])")
 _CJK_RUN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -171,6 +173,13 @@ def fingerprint_of(content: str) -> int:
     return crc32(raw.lower()) << 32 | len(raw)
 
 
+def _fold(raw: bytes) -> list[bytes]:
+    """The tokens of ASCII or canonical text."""
+    if b"." in raw or b"," in raw:
+        raw = _POINT.sub(POINT, raw)
+    return raw.translate(_FOLD).split()
+
+
 def codes_of(raw: bytes) -> Codes:
     """Codes of the distinct tokens of ASCII or canonical text, grammar left out."""
     words = lexicon()
@@ -179,7 +188,7 @@ def codes_of(raw: bytes) -> Codes:
             return words.table.codes(raw, words)
         except Exception:  # noqa: S110 - what is wrong, Python says below
             pass
-    codes = dict.fromkeys(map(words.__getitem__, raw.translate(_FOLD).split()))
+    codes = dict.fromkeys(map(words.__getitem__, _fold(raw)))
     codes.pop(0, None)
     return list(codes)
 
@@ -193,7 +202,7 @@ def prose_share(raw: bytes) -> float:
             return grammar / tokens if tokens else 0.0
         except Exception:  # noqa: S110 - what is wrong, Python says below
             pass
-    words = raw.translate(_FOLD).split()
+    words = _fold(raw)
     return list(map(table.__getitem__, words)).count(0) / len(words) if words else 0.0
 
 
@@ -224,7 +233,7 @@ def volatile_codes(text: Text) -> set[int]:
     if not found:
         return set()
     table = lexicon()
-    return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}
+    return {table[part] for match in found for part in _fold(match.encode("ascii", "ignore"))}
 
 
 def clock_codes(text: Text) -> set[int]:
@@ -233,7 +242,7 @@ def clock_codes(text: Text) -> set[int]:
     if raw.count(":") < 2 or not (found := _TIME.findall(raw)):
         return set()
     table = lexicon()
-    return {table[part] for match in found for part in match.encode("ascii", "ignore").translate(_FOLD).split()}
+    return {table[part] for match in found for part in _fold(match.encode("ascii", "ignore"))}
 
 
 def _before_digit(raw: str, symbol: str) -> bool:

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Increased with every change of behaviour or signature; agentbreaker/kernel.py takes no other. */
-#define KERNEL_VERSION 2
+#define KERNEL_VERSION 3
 
 #define SHORT_BYTES 12
 #define LONG_BYTES 28
@@ -107,7 +107,8 @@ mixed(uint64_t hash, uint64_t word)
     return hash ^ hash >> 29;
 }
 
-/* Letters and digits stay (lower case), bytes of UTF-8 sequences stay, all else becomes a blank, as does the padding. */
+/* Letters and digits stay (lower case), bytes of UTF-8 sequences stay, all else becomes a blank, as does the padding; a
+ * point or comma between digits becomes POINT.  One byte behind the text is read: bytes objects have a NUL there. */
 static void
 fold(unsigned char *to, const unsigned char *from, Py_ssize_t length)
 {
@@ -116,6 +117,11 @@ fold(unsigned char *to, const unsigned char *from, Py_ssize_t length)
         unsigned char letter = ((unsigned char)(low - 'a') < 26) & (byte < 128);
         unsigned char other = ((unsigned char)(byte - '0') < 10) | (byte >= 128);
         to[i] = letter ? low : other ? byte : 32;
+    }
+    for (Py_ssize_t i = 1; i < length; i++) {
+        unsigned char point = (from[i] == '.') | (from[i] == ',');
+        unsigned char within = ((unsigned char)(from[i - 1] - '0') < 10) & ((unsigned char)(from[i + 1] - '0') < 10);
+        to[i] |= (unsigned char)-(point & within);
     }
     memset(to + length, 32, PADDING);
 }
