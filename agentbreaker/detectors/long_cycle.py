@@ -21,6 +21,9 @@ _MAX_MEMBERS = 64
 _WINDOW = 256
 _LAPS = 2
 
+#: Share of the progress that others make of which a circle gets the benefit: it may lead them.
+_OTHERS = 0.06
+
 
 class _Circle:
     """Agents that have sent each other messages with nothing new.
@@ -79,7 +82,8 @@ class LongCycle:
 
     What resets it:
         A message with something new, or a new tool result, to or from one of
-        these agents; a turn of the user to one of them, or to everybody.
+        these agents; a turn of the user to one of them, or to everybody. News
+        among others takes a little away, as these may be their leads.
 
     Known false positives:
         Two agents of a fleet that only keep each other alive ("still there?"),
@@ -175,6 +179,11 @@ class LongCycle:
             touched = set(circles.values())
         else:
             touched = {circle for agent in (seen.sender, seen.recipient) if (circle := circles.get(agent)) is not None}
+        if seen.kind is Kind.TALK:
+            for circle in set(circles.values()) - touched:
+                circle.evidence.drain(-seen.emptiness * self._weight * _OTHERS)
+                if circle.evidence.value <= 0.0:
+                    self._dissolve(circles, circle)
         for circle in touched:
             if seen.kind is Kind.TALK:
                 circle.evidence.drain(-seen.emptiness * self._weight)
