@@ -23,9 +23,19 @@ class Slots(Protocol):
         ...
 
 
+#: Name of another draw of the same kinds of conversation; empty: the one that is stored.
+_draw = ""
+
+
+def use_draw(name: str) -> None:
+    """Draw all conversations from now on anew: others of the same kinds, the same for the same name."""
+    global _draw  # noqa: PLW0603 - a setting of the command, made once
+    _draw = name
+
+
 def seeded(*parts: object) -> random.Random:
-    """Return a generator of random numbers that depends on nothing but `parts`."""
-    return random.Random("/".join(map(str, parts)))  # noqa: S311 - reproducible on purpose
+    """Return a generator of random numbers that depends on nothing but `parts` and the draw."""
+    return random.Random("/".join(map(str, (_draw, *parts) if _draw else parts)))  # noqa: S311 - reproducible on purpose
 
 
 @cache

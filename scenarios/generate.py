@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -140,17 +141,39 @@ def record(lang: str) -> int:
     return 0
 
 
+def report_draw(name: str) -> int:
+    """Draw other conversations of the same kinds, and report on them; those with recorded vectors are left out."""
+    import _grammar
+    import _report
+
+    _grammar.use_draw(name)
+    embedded = {kind.folder for kind in KINDS if kind.embedder}
+    with tempfile.TemporaryDirectory() as folder:
+        for path, data in generated().items():
+            if path.parent.name in embedded:
+                continue
+            target = Path(folder) / path.relative_to(HERE)
+            target.parent.mkdir(exist_ok=True)
+            if path.suffix == ".toml":
+                data = data.decode().split(_MARK)[1].encode()  # noqa: PLW2901 - what was written by hand stays out
+            target.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+        return _report.main(Path(folder))
+
+
 def main() -> int:
     """Run one of the commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--check", action="store_true", help="exit 1 if a file differs")
     group.add_argument("--report", action="store_true", help="print how the engine does on all scenarios")
+    group.add_argument("--draw", metavar="NAME", help="the same for other conversations of the same kinds, not stored")
     group.add_argument("--misses", action="store_true", help="write known-misses.toml anew")
     group.add_argument("--record", choices=LANGUAGES, help="record the vectors of a language; see _models.py")
     options = parser.parse_args()
     if options.record:
         return record(options.record)
+    if options.draw:
+        return report_draw(options.draw)
     if options.report or options.misses:
         import _report
 

@@ -111,6 +111,22 @@ def test_there_are_enough_conversations_of_both_sorts() -> None:
     assert sum("-zh" in conversation for _, conversation in CASES) >= 130
 
 
+def test_other_conversations_of_the_same_kinds_end_as_the_readme_says() -> None:
+    """A fresh draw is another one, ends in the figures of the table, and halts nobody who works."""
+    done = subprocess.run(
+        [sys.executable, str(SCENARIOS / "generate.py"), "--draw", "fresh-2"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    total = next(line for line in done.stdout.splitlines() if line.startswith("all ")).split()
+    count, ok, early, late, missed, _, false_halts, warned = (cell.replace(".", "0") for cell in total[1:9])
+    assert (count, false_halts) == ("544", "0")
+    row = f"| fresh-2 | {ok} | {early} | {late} | {missed} | {false_halts} | {warned} |"
+    assert row in (SCENARIOS / "README.md").read_text("utf-8")
+
+
 def test_generated_files_are_what_the_generator_writes() -> None:
     """The files are not edited by hand, and the generator gives the same bytes in every process."""
     done = subprocess.run(
