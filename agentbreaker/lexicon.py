@@ -189,15 +189,16 @@ class Lexicon(dict[bytes, int]):
         return hashed | (_RARE if len(text) > 1 else _LETTER)
 
     def _code_of_decimal(self, token: bytes, hashed: int) -> int:
-        """A number with points or commas in it; the one before it has a last part that is one smaller."""
-        whole, _, last = token.rpartition(POINT)
-        digits = len(token) - token.count(POINT)
+        """Digits with points or commas in them; the number before one has a last part that is one smaller."""
+        parts = token.split(POINT)
+        if len(parts) > 2 and any(len(part) != 3 for part in parts[1:]):
+            return hashed | NUMERIC | _CODE  # a version, a date, a time of day, an address
+        digits = len(token) - len(parts) + 1
         code = hashed | NUMERIC | (_NUMBER if digits <= _LONGEST_NUMBER else _LONG_NUMBER)
+        last = parts.pop()
         if 0 < len(last) <= _LONGEST_NUMBER and int(last):
-            before = b"%d" % (int(last) - 1)
-            if POINT not in whole or last.startswith(b"0"):  # else it is a version: 7.8.9 comes before 7.8.10
-                before = before.zfill(len(last))
-            self._predecessors[code] = _hashed(whole + POINT + before) | code & (NUMERIC | WEIGHT_MASK)
+            before = POINT.join((*parts, (b"%d" % (int(last) - 1)).zfill(len(last))))
+            self._predecessors[code] = _hashed(before) | code & (NUMERIC | WEIGHT_MASK)
         return code
 
     def _is_random(self, letters: bytes) -> bool:

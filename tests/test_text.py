@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agentbreaker import Message, Tool
 from agentbreaker import text as module
-from agentbreaker.lexicon import NUMERIC, lexicon
+from agentbreaker.lexicon import NUMERIC, WEIGHT_MASK, lexicon
 from agentbreaker.text import MAX_CHARACTERS, analyse, looks_like_failure, looks_like_waiting, volatile_codes
 
 PLAIN = "The Reviewer confirms shipment number 4711 of the great harbour company"
@@ -200,11 +200,19 @@ def test_a_number_with_a_point_is_one_figure(number: str, parts: str) -> None:
     assert codes("3. Rye, 4") == codes("3 rye 4")
 
 
-@pytest.mark.parametrize(("one", "next_one"), [("0.26", "0.27"), ("7.8.9", "7.8.10"), ("1,009", "1,010")])
+@pytest.mark.parametrize(("one", "next_one"), [("0.26", "0.27"), ("1,009", "1,010"), ("1,044,099", "1,044,100")])
 def test_the_next_number_with_a_point_is_a_counter(one: str, next_one: str) -> None:
-    """A version or a share that goes on by one in its last place."""
+    """A share or a sum that goes on by one in its last place."""
     (before,), (after,) = codes(one), codes(next_one)
     assert lexicon().predecessor(after) == before
+
+
+@pytest.mark.parametrize("written", ["7.8.9", "12.5.2026", "09.15.33", "192.168.0.1"])
+def test_versions_dates_and_addresses_are_no_figures(written: str) -> None:
+    """They differ every time, and tell less than a figure does."""
+    (code,) = codes(written)
+    assert code & NUMERIC
+    assert code & WEIGHT_MASK < min(next(iter(codes("0.26"))) & WEIGHT_MASK, next(iter(codes("77"))) & WEIGHT_MASK)
 
 
 @pytest.mark.parametrize("piece", ADVERSARIAL)
