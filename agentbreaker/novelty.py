@@ -53,6 +53,8 @@ _MAX_NUMBERS = 20.0
 _COUNTER_SHARE = 0.25
 #: Information of a new line of code.
 _LINE = 2.0
+#: What an answer with news takes away besides, if it answers a prompt that was said before: what that had added.
+_ANSWERED = 0.9
 #: What the emptiness of a large artefact counts as talk when its sender has sent it before.
 _RESENT_SHARE = 0.5
 
@@ -80,6 +82,7 @@ class NoveltyMeter:
         "_lowest",
         "_machines",
         "_per_word",
+        "_prompted",
         "_rounds",
         "_seen",
         "_speakers",
@@ -113,6 +116,8 @@ class NoveltyMeter:
         # Who spoke last, and whether tools have answered since anybody else did.
         self._talker = ""
         self._worked = False
+        # Who has just said word for word what he had said before.
+        self._prompted = ""
         # Who has just spoken code between fences: what answers may be its output.
         self._commander = ""
         self._headers: Headers | None = None
@@ -237,7 +242,11 @@ class NoveltyMeter:
                 seen.acknowledging = _acknowledging(text.codes)
             else:
                 lowest = self._lowest
+                if self._prompted and self._prompted != speaker:
+                    # It answers a prompt that comes word for word each time, which was no news and asked for this.
+                    emptiness -= _ANSWERED
                 seen.emptiness = emptiness if emptiness > lowest else lowest
+            self._prompted = speaker if repeated else ""
 
     def _information(self, text: Text) -> float:
         """Information of the tokens that the conversation has not had lately, and remember them."""

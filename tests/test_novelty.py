@@ -38,6 +38,21 @@ class Meter:
         return self.say("", "api", kind="tool_result", tool=Tool("api", result=result, is_error=is_error)).round
 
 
+def test_an_answer_with_news_makes_up_for_the_prompt_that_it_answers() -> None:
+    """A driver asks the same each time: what it gets for it drains as much as the prompt added; an empty answer does not."""
+    answered, alone = Meter(), Meter()
+    prompt = "Please go on with the next step of the plan."
+    for meter in (answered, alone):
+        meter.say(prompt, "driver")
+        meter.say("Fine, I will.", "worker")
+    answered.say(prompt, "driver")
+    alone.say("And the step after that?", "driver")
+    short = "Larch costs 417 crowns, and Luleå has 38 pallets, which the mill needs on Friday."
+    assert answered.say(short, "worker").emptiness <= alone.say(short, "worker").emptiness < 0.0
+    assert answered.say(prompt, "driver").emptiness == 1.0
+    assert answered.say("Fine, I will.", "worker").emptiness == 1.0
+
+
 @given(st.text(max_size=300))
 def test_the_same_again_brings_nothing(content: str) -> None:
     """Whatever it is: said back it is empty, machine text too; said a third and a fourth time it is a repeat."""
