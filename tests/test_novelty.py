@@ -39,7 +39,7 @@ class Meter:
 
 
 def test_an_answer_with_news_makes_up_for_the_prompt_that_it_answers() -> None:
-    """A driver asks the same each time: what it gets for it drains as much as the prompt added; an empty answer does not."""
+    """A driver asks the same each time: an answer drains what the prompt added, if it has news."""
     answered, alone = Meter(), Meter()
     prompt = "Please go on with the next step of the plan."
     for meter in (answered, alone):
