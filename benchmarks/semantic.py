@@ -17,6 +17,7 @@ import os
 import platform
 import statistics
 import sys
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -136,8 +137,14 @@ def percent(hits: int, count: int) -> str:
 
 
 def scenarios() -> Iterator[Conversation]:
-    """The conversations of the folder `scenarios`; the names of those that must be left alone begin alike."""
+    """The conversations of the folder `scenarios` that have no policy of their own.
+
+    The names of those that must be left alone begin alike.
+    """
     for path in sorted((HERE.parent / "scenarios").rglob("*.jsonl*")):
+        table = tomllib.loads((path.parent / "scenario.toml").read_text("utf-8"))[path.name.split(".jsonl")[0]]
+        if "policy" in table:
+            continue
         found: dict[str, list[Message]] = {}
         for message in read_transcript(str(path)):
             found.setdefault(message.conversation_id, []).append(message)
