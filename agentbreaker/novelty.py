@@ -127,6 +127,7 @@ class NoveltyMeter:
         """Fill `seen` with what `message` brings, and remember it."""
         seen.repeated = False
         seen.resent = None
+        seen.quoted = False
         seen.round = _NO_ROUND
         seen.emptiness = seen.acknowledging = 0.0
         kind = message.kind
@@ -159,7 +160,7 @@ class NoveltyMeter:
             if artefacts is None:
                 artefacts = self._artefacts = Artefacts()
             resent = artefacts.resent(speaker, whole.raw, goes_on=speaker == self._talker)
-            quoted = resent == QUOTED
+            quoted = seen.quoted = resent == QUOTED
             seen.resent = None if quoted else resent
         if kind == "handoff" and not text.words:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.

@@ -62,6 +62,7 @@ class Observation:
             ``emptiness`` is positive.
         monologue: An agent that speaks to nobody but its tools, thinking aloud between its calls.
         repeated: The same sender has sent exactly this before.
+        quoted: It carries a large artefact along that was sent before, as prompts do.
         resent: For a large artefact, the share of it, in [0, 1], that its sender's previous one had too; else ``None``.
         round: What the tool round was worth, for results.
         tool_name, call_id: Name of the tool and id of the call, or ``None``; only set for calls and results.
@@ -84,6 +85,7 @@ class Observation:
         "messages",
         "monologue",
         "parent",
+        "quoted",
         "recipient",
         "repeated",
         "resent",
@@ -109,6 +111,7 @@ class Observation:
         self.acknowledging = 0.0
         self.repeated = False
         self.resent: float | None = None
+        self.quoted = False
         self.round = Round.NONE
         self.tool_name: str | None = None
         self.call_id: str | None = None

@@ -7,6 +7,7 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from agentbreaker.artefacts import SAME_ARTEFACT
 from agentbreaker.detectors.base import TALK_DRAIN, Evidence, drain_talk, report_floor
 from agentbreaker.observation import Kind
 from agentbreaker.verdict import MAX_EVIDENCE
@@ -214,8 +215,8 @@ class SemanticRepeat:
     def note(self, seen: Observation, content: str) -> None:
         """Remember a message of talk for the embedder, unless the cheap signals say already what it is worth."""
         text = content[: self._characters].strip()
-        if not text:
-            return
+        if not text or seen.quoted or (seen.resent is not None and seen.resent >= SAME_ARTEFACT):
+            return  # a large artefact is judged by its lines (AB304): its beginning is always the same
         window = self._said
         said = Said(copy.copy(seen), text)
         if window and not seen.repeated:

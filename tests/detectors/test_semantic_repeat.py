@@ -157,6 +157,21 @@ def test_an_exact_repeat_is_not_asked_about() -> None:
     assert talk.detector._evidence.value == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize(("resent", "quoted"), [(0.97, False), (None, True)])
+def test_a_large_artefact_that_comes_again_is_not_asked_about(resent: float | None, quoted: bool) -> None:
+    """Its beginning is always the same; its lines are compared instead, and the talk around it is still asked about."""
+    talk = Talk()
+    for text in ("one word", "two words", "three words", "four words"):
+        talk.say(text)
+    talk.asked()
+    talk.seen.resent, talk.seen.quoted = resent, quoted
+    talk.say("The whole report once more")
+    assert talk.asked() == []
+    talk.seen.resent, talk.seen.quoted = None, False
+    talk.say("five words")
+    assert talk.asked() == ["five words"]
+
+
 def test_work_handed_out_to_many_is_no_evidence() -> None:
     """The same words from the same agent to one after the other are one message."""
     talk = Talk()
