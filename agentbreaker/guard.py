@@ -194,7 +194,7 @@ class Guard:
             conversation.keep(message, seen.info)
             if signals is None and probe is _NO_PROBE and not failures:
                 conversation.counted = 0
-                if conversation.rank:
+                if conversation.rank and message.kind != "system":
                     conversation.calm_down()
                 if progress and conversation.asked is conversation.detectors:
                     conversation.rest()

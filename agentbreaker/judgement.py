@@ -72,6 +72,11 @@ def decide(
     breaker = conversation.breaker
     rising = action.rank > conversation.rank
     decision = Decision(action, signal.code, verdict.score, sentence_of(signal), generation)
+    if action is Action.STEER and breaker.state is State.METRICS_ONLY:
+        # Nobody is spoken to in shadow mode.
+        decision = Decision(
+            Action.ALLOW, signal.code, verdict.score, decision.reason, generation, shadow=True, would=action
+        )
     if not action.opens:
         conversation.steered = conversation.steered or action is Action.STEER
         conversation.rank = max(conversation.rank, action.rank)

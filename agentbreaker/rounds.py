@@ -57,6 +57,7 @@ class Rounds:
         "_again",
         "_answered",
         "_batch",
+        "_between",
         "_figures",
         "_fingerprints",
         "_latest",
@@ -74,6 +75,8 @@ class Rounds:
         self._pending: list[tuple[str | None, int, int, int]] | None = None
         self._batch = 0
         self._answered = False
+        # Whether the next call begins a batch.
+        self._between = True
         # On a record without results: whether the latest call was there before.
         self._stale = False
         self._scored_batch = -1
@@ -107,7 +110,9 @@ class Rounds:
         pending = self._pending
         if pending is None:
             pending = self._pending = []
-        if not pending:
+        if self._between:
+            # Calls without a result in between are one decision; one that is never answered begins no endless batch.
+            self._between = False
             self._batch += 1
         tool = message.tool
         seen.call_id = call_id = tool.call_id if tool is not None else None
@@ -132,7 +137,7 @@ class Rounds:
 
     def result(self, message: Message, text: Text, seen: Observation) -> None:
         """Take in a tool result, and say in ``seen.round`` what the round was worth."""
-        self._answered = True
+        self._answered = self._between = True
         tool = message.tool
         seen.call_id = tool.call_id if tool is not None else None
         seen.tool_name = tool.name if tool is not None else None
