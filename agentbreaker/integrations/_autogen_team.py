@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from agentbreaker.integrations.base import FINAL_NAME
 if TYPE_CHECKING:
     from agentbreaker.integrations.autogen import AutoGenBreaker
 
-__all__ = ["BreakerTermination", "Chain", "Observer", "attach"]
+__all__ = ["BreakerTermination", "Chain", "Observer", "allow_silent_answers", "attach"]
 
 
 class BreakerTermination(TerminationCondition):
@@ -117,6 +118,15 @@ class Observer(DefaultInterventionHandler):
         if items:
             self._breaker.tell(lambda ledger: ledger.reads(items, turn_over=False))
         return message
+
+
+def allow_silent_answers() -> None:
+    """Silence AutoGen's warning about an agent that answers with nothing.
+
+    It comes with every handler, its own default one included, as it takes the answer ``None`` for a mistake of the
+    handler; where warnings are errors the team would hang.
+    """
+    warnings.filterwarnings("ignore", "Intervention handler on_response returned None", RuntimeWarning)
 
 
 def _dropped(message: Any) -> bool:

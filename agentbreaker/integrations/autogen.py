@@ -49,7 +49,13 @@ try:
 
     from agentbreaker.integrations._autogen_client import GuardedClient, OnHalt
     from agentbreaker.integrations._autogen_ledger import Ledger
-    from agentbreaker.integrations._autogen_team import BreakerTermination, Chain, Observer, attach
+    from agentbreaker.integrations._autogen_team import (
+        BreakerTermination,
+        Chain,
+        Observer,
+        allow_silent_answers,
+        attach,
+    )
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.autogen needs AutoGen AgentChat: pip install "agentbreaker[autogen]"'
@@ -151,6 +157,7 @@ class AutoGenBreaker:
         answer of the last.
         """
         self._ledger.delivers = True
+        allow_silent_answers()
         return Chain(*handlers, Observer(self)) if handlers else Observer(self)
 
     # What the attachments ask and tell.
@@ -168,7 +175,10 @@ class AutoGenBreaker:
         if decision.action.opens:
             self.halts.note(self.conversation_id, decision, self._calls)
         elif decision.action is Action.STEER:
-            self._steer = True
+            if self.guard.state(self.conversation_id) is State.METRICS_ONLY:
+                self.withheld[decision.action] += 1
+            else:
+                self._steer = True
         elif decision.would is not None:
             self.withheld[decision.would] += 1
 

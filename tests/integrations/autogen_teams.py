@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import TaskResult
-from autogen_agentchat.teams import BaseGroupChat, RoundRobinGroupChat, Swarm
+from autogen_agentchat.conditions import TextMentionTermination
+from autogen_agentchat.teams import (
+    BaseGroupChat,
+    DiGraphBuilder,
+    GraphFlow,
+    MagenticOneGroupChat,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from autogen_core import CancellationToken, FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage, UserMessage
 from autogen_core.tools import FunctionTool
@@ -24,6 +33,16 @@ THANKS = (
     "Perfect, thanks for confirming.",
     "You are welcome, glad that we agree.",
     "Wonderful, thank you both for the good work.",
+)
+
+#: What the orchestrator of a Magentic-One team asks for.
+INSTRUCTIONS = (
+    "Ask the printers in Leer whether 400 programmes can be ready by the 14th of June.",
+    "Compare the tide tables of Borkum and Norderney for that weekend, and name the earlier ferry.",
+    "Find out what the brass band from Papenburg charges for three hours, travel included.",
+    "Draw up the budget: hall, printing, band and insurance, each with its source.",
+    "Write the invitation for the members, at most 90 words, with the bank account.",
+    "Check whether the fire brigade has to be told of an open fire on the dyke.",
 )
 
 _T = TypeVar("_T")
@@ -172,7 +191,7 @@ def assistant(name: str, model: Any, **options: Any) -> AssistantAgent:
     return AssistantAgent(name, model_client=model, system_message=f"You are {name}.", **options)
 
 
-def two(model: Any, *, log: list[str] | None = None) -> list[AssistantAgent]:
+def two(model: Any) -> list[AssistantAgent]:
     """Two agents that share a model."""
     return [assistant("alice", model), assistant("bob", model)]
 
@@ -237,3 +256,86 @@ def asked_by(messages: Sequence[LLMMessage], source: str) -> list[str]:
     return [
         str(message.content) for message in messages if isinstance(message, UserMessage) and message.source == source
     ]
+
+
+# Teams that would go on for ever, by shape.  Each takes the model of its agents, and those who are asked who is next.
+
+
+def _round_robin(model: Model) -> BaseGroupChat:
+    return RoundRobinGroupChat(two(model))
+
+
+def _selector(model: Model) -> BaseGroupChat:
+    names = forever(["alice", "bob"])
+    return SelectorGroupChat(two(model), model_client=Model(names), allow_repeated_speaker=True)
+
+
+def _swarm(model: Model) -> BaseGroupChat:
+    """Each agent says a line of the model's and hands over to the other."""
+
+    def handing(me: str, other: str) -> AssistantAgent:
+        def answer(messages: Sequence[LLMMessage]) -> Said:
+            line = model._next(messages)
+            assert isinstance(line.content, str)
+            if "FINISHED" in line.content:
+                return line
+            return call(f"transfer_to_{other}", {}, f"h{model.calls}", line.content)
+
+        return assistant(me, Model(answer), handoffs=[other])
+
+    return Swarm([handing("alice", "bob"), handing("bob", "alice")])
+
+
+def orchestrating(next_speakers: Iterator[str]) -> Callable[[Sequence[LLMMessage]], Said]:
+    """How the model of a Magentic-One orchestrator answers that never finds the request satisfied."""
+
+    wishes = forever(INSTRUCTIONS)
+
+    def answer(messages: Sequence[LLMMessage]) -> Said:
+        if "is_request_satisfied" not in str(messages[-1].content):
+            return "Nothing is known yet."
+        answers = {
+            "is_request_satisfied": False,
+            "is_progress_being_made": True,
+            "is_in_loop": False,
+            "instruction_or_question": next(wishes),
+            "next_speaker": next(next_speakers),
+        }
+        return json.dumps({key: {"reason": "so it is", "answer": value} for key, value in answers.items()})
+
+    return answer
+
+
+def _magentic(model: Model) -> BaseGroupChat:
+    orchestrator = Model(orchestrating(cast("Iterator[str]", forever(["alice", "bob"]))))
+    return MagenticOneGroupChat(two(model), model_client=orchestrator, max_turns=None)
+
+
+def _graph(model: Model) -> BaseGroupChat:
+    """One agent starts, two go on side by side, a fourth joins them and starts the next lap."""
+    start, left, right, join, end = (assistant(name, model) for name in ("start", "left", "right", "join", "end"))
+    builder = DiGraphBuilder()
+    for agent in (start, left, right, join, end):
+        builder.add_node(agent)
+    builder.add_edge(start, left).add_edge(start, right).add_edge(left, join).add_edge(right, join)
+    builder.add_edge(join, start, condition=lambda message: "FINISHED" not in message.to_model_text())
+    builder.add_edge(join, end, condition=lambda message: "FINISHED" in message.to_model_text())
+    builder.set_entry_point(start)
+    # A graph with a loop must have a limit.
+    return GraphFlow(builder.get_participants(), graph=builder.build(), max_turns=500)
+
+
+def _nested(model: Model) -> BaseGroupChat:
+    """Two agents inside that talk without end, and one outside."""
+    inner = RoundRobinGroupChat(two(model), name="inner", termination_condition=TextMentionTermination("FINISHED"))
+    return RoundRobinGroupChat([inner, assistant("carol", model)])
+
+
+SHAPES: dict[str, Callable[[Model], BaseGroupChat]] = {
+    "RoundRobin": _round_robin,
+    "Selector": _selector,
+    "Swarm": _swarm,
+    "MagenticOne": _magentic,
+    "GraphFlow": _graph,
+    "nested": _nested,
+}
