@@ -42,8 +42,8 @@ __all__ = ["GuardedClient", "OnHalt"]
 OnHalt = Literal["answer", "exception"]
 
 #: Who asks a model which agent is next, or keeps the ledger of a task; custom managers are named alike.
-_MANAGERS = frozenset({"GraphManager"})
-_MANAGER_ENDS = ("GroupChatManager", "Orchestrator")
+_MANAGERS = frozenset({"GraphManager", "MagenticOneOrchestrator"})
+_MANAGER_END = "GroupChatManager"
 
 #: Words of the prompt with which Magentic-One asks for its ledger, whose form alone it understands.
 _LEDGER_KEY = "is_request_satisfied"
@@ -106,7 +106,7 @@ class GuardedClient(ChatCompletionClient):
                 extra_create_args=extra_create_args,
                 cancellation_token=cancellation_token,
             )
-            return self._account(agent, manager, result)
+            return self._account(agent, manager, result, reservation)
 
     async def create_stream(
         self,
@@ -136,7 +136,7 @@ class GuardedClient(ChatCompletionClient):
                 extra_create_args=extra_create_args,
                 cancellation_token=cancellation_token,
             ):
-                yield self._account(agent, manager, chunk) if isinstance(chunk, CreateResult) else chunk
+                yield self._account(agent, manager, chunk, reservation) if isinstance(chunk, CreateResult) else chunk
 
     # Before a call.
 
@@ -147,7 +147,7 @@ class GuardedClient(ChatCompletionClient):
         with suppress(RuntimeError):
             running = MessageHandlerContext.agent_id()
             name = running.type.removesuffix(f"_{running.key}")
-            return name, name in _MANAGERS or name.endswith(_MANAGER_ENDS)
+            return name, name in _MANAGERS or name.endswith(_MANAGER_END)
         for message in reversed(messages):
             if isinstance(message, AssistantMessage):
                 return message.source, False
@@ -202,7 +202,7 @@ class GuardedClient(ChatCompletionClient):
         else:
             content = json.dumps({FINAL_NAME: text}) if json_output else text
         usage = RequestUsage(0, 0)
-        self._breaker.disown(usage)
+        self._breaker.disown(usage, words=True)
         return CreateResult(finish_reason="stop", content=content, usage=usage, cached=False)
 
     # After it.
@@ -216,15 +216,23 @@ class GuardedClient(ChatCompletionClient):
                 if reservation is not None:
                     reservation.settle()
 
-    def _account(self, agent: str, manager: bool, result: CreateResult) -> CreateResult:
+    def _account(
+        self, agent: str, manager: bool, result: CreateResult, reservation: Reservation | None
+    ) -> CreateResult:
         """Tell of an answer, and return it with tokens and calls that can be told from those of any other."""
         counted = RequestUsage(result.usage.prompt_tokens, result.usage.completion_tokens)
         calls = [dataclasses.replace(call) for call in result.content if isinstance(call, FunctionCall)]
         text = result.content if isinstance(result.content, str) else result.thought or ""
         usage = usage_of(counted)
         cost_usd = None if result.cached else self._price(usage)
-        reply = Reply(agent, text, usage, self._name(), cost_usd, counted)
-        self._breaker.tell(lambda ledger: ledger.answers(reply, calls, manager=manager))
+        if manager:
+            # No message will bear what it costs to ask who is next.
+            self._breaker.disown(counted, words=False)
+            if reservation is not None:
+                reservation.settle(tokens=usage.total, cost_usd=cost_usd or 0.0)
+        else:
+            reply = Reply(agent, text, usage, self._name(), cost_usd, counted)
+            self._breaker.tell(lambda ledger: ledger.answers(reply, calls))
         return result.model_copy(update={"usage": counted, **({"content": calls} if calls else {})})
 
     def _name(self) -> str | None:

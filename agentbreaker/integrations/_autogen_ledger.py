@@ -54,12 +54,15 @@ class _Known:
 
     def add(self, thing: object) -> bool:
         """Note an object; whether it was new."""
-        if self._objects.get(id(thing)) is thing:
+        if thing in self:
             return False
         self._objects[id(thing)] = thing
         if len(self._objects) > _MAX_KNOWN:
             self._objects.popitem(last=False)
         return True
+
+    def __contains__(self, thing: object) -> bool:
+        return thing is not None and self._objects.get(id(thing)) is thing
 
 
 class _Keys(OrderedDict[Any, Any]):
@@ -110,6 +113,7 @@ class Ledger:
         self._ids = _Keys()
         self._calls = _Known()
         self._billed = _Known()
+        self._read_before = _Known()
         # Calls that wait for their result, by agent and id, with the name of the tool; and those that had it.
         self._open = _Keys()
         self._closed = _Keys()
@@ -132,25 +136,26 @@ class Ledger:
                     messages += self._result(agent, result, None)
             return messages
 
-    def answers(self, reply: Reply, calls: Sequence[FunctionCall], *, manager: bool) -> list[Message]:
+    def answers(self, reply: Reply, calls: Sequence[FunctionCall]) -> list[Message]:
         """A model has answered: with calls of tools, or with words that are still to be delivered."""
         with self._lock:
             if reply.counted is not None:
                 self._billed.add(reply.counted)
-            if manager:
-                return self._bill(reply)
             if calls:
                 return self._called(reply.agent, calls, reply)
             if not self.delivers:
+                self._read_before.add(reply.counted)
                 return [self._said(reply)]
             messages = self._undelivered({reply.agent})
             self._replies[reply.agent] = reply
             return messages
 
-    def disown(self, counted: object) -> None:
-        """The message that bears these tokens holds our own words: it is not read."""
+    def disown(self, counted: object, *, words: bool) -> None:
+        """These tokens are not to be counted; with `words`, the message that bears them is not to be read either."""
         with self._lock:
             self._billed.add(counted)
+            if words:
+                self._read_before.add(counted)
 
     # What the termination condition and the observer tell.
 
@@ -203,10 +208,10 @@ class Ledger:
         if isinstance(item, ToolCallSummaryMessage) and item.tool_calls:
             # The results once more; they were counted as results.
             return self._bill(reply) if reply is not None else []
+        if item.models_usage in self._read_before:
+            return []  # read before it was delivered, as of a branch or of a team within; or our own words
         if reply is None:
-            if item.models_usage is not None and not self._billed.add(item.models_usage):
-                return []  # said before it was delivered, as by a branch or by a team within
-            reply = Reply(agent, usage=None if item.models_usage is None else usage_of(item.models_usage))
+            reply = self._reply(item)
         elif item.models_usage is not None and self._billed.add(item.models_usage):
             reply.usage = usage_of(item.models_usage)
         text = item.to_model_text()
@@ -273,6 +278,8 @@ class Ledger:
     def _undelivered(self, agents: Iterable[str]) -> list[Message]:
         """What these agents' models said without a message that brought it."""
         replies = [self._replies.pop(agent) for agent in list(self._replies) if agent in agents]
+        for reply in replies:
+            self._read_before.add(reply.counted)
         return [message for reply in replies for message in ([self._said(reply)] if reply.text else self._bill(reply))]
 
     def _bill(self, reply: Reply) -> list[Message]:

@@ -193,16 +193,13 @@ class AutoGenBreaker:
     def admit(self, tokens: int = 0, cost_usd: float = 0.0) -> tuple[Decision | None, Reservation | None]:
         """Ask whether a model call may begin, and hold what it can cost; return why not, or what is held."""
         try:
-            if tokens or cost_usd:
-                return None, self.guard.reserve(self.conversation_id, tokens=tokens, cost_usd=cost_usd)
-            self.guard.check(self.conversation_id)
+            return None, self.guard.reserve(self.conversation_id, tokens=tokens, cost_usd=cost_usd)
         except (ConversationHalted, ConversationHaltedError) as halted:
             if self.guard.state(self.conversation_id) in _PASSING:
                 return None, None
             self.halts.note(self.conversation_id, halted.decision, self._calls)
             self.halts.refuse(self.conversation_id)
             return halted.decision, None
-        return None, None
 
     def take_steer(self) -> bool:
         """Whether the agents are to be told that nothing new comes; asked once for each such decision."""
@@ -231,9 +228,9 @@ class AutoGenBreaker:
             return final_answer(decision)
         return f"[agentbreaker] This conversation was halted: {decision.reason or 'it was stopped by hand'}."
 
-    def disown(self, counted: object) -> None:
-        """Leave out the message that bears these tokens: its words are ours."""
-        self._ledger.disown(counted)
+    def disown(self, counted: object, *, words: bool) -> None:
+        """Leave these tokens out, and with `words` also the message that bears them: it is ours."""
+        self._ledger.disown(counted, words=words)
 
 
 def guard_team(

@@ -35,14 +35,22 @@ THANKS = (
     "Wonderful, thank you both for the good work.",
 )
 
-#: What the orchestrator of a Magentic-One team asks for.
-INSTRUCTIONS = (
-    "Ask the printers in Leer whether 400 programmes can be ready by the 14th of June.",
-    "Compare the tide tables of Borkum and Norderney for that weekend, and name the earlier ferry.",
-    "Find out what the brass band from Papenburg charges for three hours, travel included.",
-    "Draw up the budget: hall, printing, band and insurance, each with its source.",
-    "Write the invitation for the members, at most 90 words, with the bank account.",
-    "Check whether the fire brigade has to be told of an open fire on the dyke.",
+#: What the orchestrator of a Magentic-One team asks for, each time something else.
+INSTRUCTIONS = tuple(
+    f"{wish} in {town}{why}."
+    for town, why in (
+        ("Leer", ", as the hall has no stage"),
+        ("Papenburg", ", because of the ferry at noon"),
+        ("Norden", ", now that the dyke is closed"),
+        ("Esens", ", since the treasurer is ill"),
+    )
+    for wish in (
+        "Ask whether 400 programmes can be printed",
+        "Compare the tide tables and name the earlier boat",
+        "Find out what a brass band charges for three hours",
+        "Draw up the budget for insurance and lighting",
+        "Write the invitation, at most 90 words",
+    )
 )
 
 _T = TypeVar("_T")
