@@ -25,7 +25,7 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from agentbreaker.errors import ConversationHaltedError
-from agentbreaker.integrations._autogen_ledger import Reply, usage_of
+from agentbreaker.integrations._autogen_ledger import UNKNOWN, Reply, usage_of
 from agentbreaker.integrations.base import FINAL_NAME
 from agentbreaker.message import Usage
 from agentbreaker.verdict import STEER_TEXT, Decision
@@ -151,7 +151,7 @@ class GuardedClient(ChatCompletionClient):
         for message in reversed(messages):
             if isinstance(message, AssistantMessage):
                 return message.source, False
-        return "agent", False
+        return UNKNOWN, False
 
     def _begin(
         self,

@@ -31,13 +31,16 @@ from autogen_core.models import FunctionExecutionResult, RequestUsage
 
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
 
-__all__ = ["Ledger", "Reply", "usage_of"]
+__all__ = ["UNKNOWN", "Ledger", "Reply", "usage_of"]
 
 #: What is remembered of each kind; older entries are forgotten first.
 _MAX_KNOWN = 4096
 
 #: The person whom a team serves, as AgentChat names the sender of a task.
 _PERSON = "user"
+
+#: Who calls a model outside of a team, until its context holds something that it said itself.
+UNKNOWN = "agent"
 
 #: The tool that stands for the code that an agent writes and runs.
 _CODE = "run_code"
@@ -106,7 +109,7 @@ class Ledger:
         delivers: Whether somebody reports what agents say to each other; if not, replies count as said at once.
     """
 
-    def __init__(self, conversation_id: str) -> None:
+    def __init__(self, conversation_id: str, persons: Iterable[str]) -> None:
         self.conversation_id = conversation_id
         self.delivers = False
         self._lock = threading.Lock()
@@ -121,9 +124,14 @@ class Ledger:
         # What tools answered, with their names: a message of a hand-over repeats the answer of the tool that made it.
         self._answers = _Keys()
         self._handoffs = _Keys()
-        self._persons = _Keys()
+        self._persons = _Keys.fromkeys((_PERSON, *persons))
         self._thoughts: dict[str, str] = {}
         self._replies: dict[str, Reply] = {}
+
+    def person(self, name: str) -> None:
+        """What this participant says is input from outside."""
+        with self._lock:
+            self._persons.put(name)
 
     # What the wrapped model client tells.
 
@@ -132,8 +140,9 @@ class Ledger:
         with self._lock:
             messages = self._undelivered({agent})
             for result in results:
-                if (agent, result.call_id) in self._open:
-                    messages += self._result(agent, result, None)
+                for caller in (agent, UNKNOWN):  # whose name may not have been known when it made the call
+                    if (caller, result.call_id) in self._open:
+                        messages += self._result(caller, result, None)
             return messages
 
     def answers(self, reply: Reply, calls: Sequence[FunctionCall]) -> list[Message]:
@@ -224,7 +233,7 @@ class Ledger:
         if isinstance(item, HandoffMessage):
             message.recipient = item.target
             message.kind = "handoff"
-        if agent == _PERSON or agent in self._persons:
+        if agent in self._persons:
             message.role = "user"
         return [message]
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from autogen_agentchat.agents import SocietyOfMindAgent
+from autogen_agentchat.agents import SocietyOfMindAgent, UserProxyAgent
 from autogen_agentchat.base import TerminatedException, TerminationCondition
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StopMessage
 from autogen_agentchat.teams import BaseGroupChat
@@ -147,6 +147,8 @@ def attach(team: BaseGroupChat, breaker: AutoGenBreaker) -> None:
         runtime._intervention_handlers = [breaker.observer(*(present or ()))]
     _wrap_client(team, breaker)
     for participant in team._participants:
+        if isinstance(participant, UserProxyAgent):
+            breaker.person(participant.name)
         inner = participant._team if isinstance(participant, SocietyOfMindAgent) else participant
         if isinstance(inner, BaseGroupChat):
             attach(inner, breaker)

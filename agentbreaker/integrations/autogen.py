@@ -37,7 +37,7 @@ import logging
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,8 @@ class AutoGenBreaker:
         guard: The guard that decides; by default a new one.
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: Name of the conversation; by default a new one.
+        persons: Participants through whom a person speaks, besides ``"user"``: what they say is input from outside.
+            The observer learns of a ``UserProxyAgent`` by itself.
 
     Attributes:
         guard: The guard, to ask for the incident and to reset.
@@ -94,7 +96,12 @@ class AutoGenBreaker:
     """
 
     def __init__(
-        self, guard: Guard | None = None, *, policy: Policy | None = None, conversation_id: str | None = None
+        self,
+        guard: Guard | None = None,
+        *,
+        policy: Policy | None = None,
+        conversation_id: str | None = None,
+        persons: Iterable[str] = (),
     ) -> None:
         if guard is not None and policy is not None:
             raise TypeError("give either a guard or the policy for a new one, not both")
@@ -103,7 +110,7 @@ class AutoGenBreaker:
         self.faults: Counter[str] = Counter()
         self.withheld: Counter[Action] = Counter()
         self.halts = Halts()
-        self._ledger = Ledger(self.conversation_id)
+        self._ledger = Ledger(self.conversation_id, persons)
         self._lock = threading.Lock()
         self._steer = False
         self._calls = 0
@@ -227,6 +234,10 @@ class AutoGenBreaker:
         if decision.action is Action.FINISH:
             return final_answer(decision)
         return f"[agentbreaker] This conversation was halted: {decision.reason or 'it was stopped by hand'}."
+
+    def person(self, name: str) -> None:
+        """Say that a person speaks through this participant."""
+        self._ledger.person(name)
 
     def disown(self, counted: object, *, words: bool) -> None:
         """Leave these tokens out, and with `words` also the message that bears them: it is ours."""

@@ -296,7 +296,6 @@ def _swarm(model: Model) -> BaseGroupChat:
 
 def orchestrating(next_speakers: Iterator[str]) -> Callable[[Sequence[LLMMessage]], Said]:
     """How the model of a Magentic-One orchestrator answers that never finds the request satisfied."""
-
     wishes = forever(INSTRUCTIONS)
 
     def answer(messages: Sequence[LLMMessage]) -> Said:
