@@ -57,7 +57,7 @@ class GuardedClient(ChatCompletionClient):
     Everything else that the wrapped client has is reached through it.
     """
 
-    component_config_schema = None  # type: ignore[assignment]
+    component_config_schema = None
 
     def __init__(
         self,
@@ -225,8 +225,9 @@ class GuardedClient(ChatCompletionClient):
         text = result.content if isinstance(result.content, str) else result.thought or ""
         usage = usage_of(counted)
         cost_usd = None if result.cached else self._price(usage)
-        if manager:
-            # No message will bear what it costs to ask who is next.
+        if manager or not (calls or self._breaker.reads_replies):
+            # No message will bear these tokens: nobody hears whom a manager chose, and agents that are programmed
+            # freely say what they like.
             self._breaker.disown(counted, words=False)
             if reservation is not None:
                 reservation.settle(tokens=usage.total, cost_usd=cost_usd or 0.0)

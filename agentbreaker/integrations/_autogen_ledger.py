@@ -31,7 +31,7 @@ from autogen_core.models import FunctionExecutionResult, RequestUsage
 
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
 
-__all__ = ["UNKNOWN", "Ledger", "Reply", "usage_of"]
+__all__ = ["UNKNOWN", "Keys", "Ledger", "Reply", "arguments_of", "usage_of"]
 
 #: What is remembered of each kind; older entries are forgotten first.
 _MAX_KNOWN = 4096
@@ -68,7 +68,7 @@ class _Known:
         return thing is not None and self._objects.get(id(thing)) is thing
 
 
-class _Keys(OrderedDict[Any, Any]):
+class Keys(OrderedDict[Any, Any]):
     """A mapping that forgets its oldest entries."""
 
     def put(self, key: Any, value: Any = None) -> bool:
@@ -113,20 +113,27 @@ class Ledger:
         self.conversation_id = conversation_id
         self.delivers = False
         self._lock = threading.Lock()
-        self._ids = _Keys()
+        self._ids = Keys()
         self._calls = _Known()
         self._billed = _Known()
         self._read_before = _Known()
         # Calls that wait for their result, by agent and id, with the name of the tool; and those that had it.
-        self._open = _Keys()
-        self._closed = _Keys()
+        self._open = Keys()
+        self._closed = Keys()
         self._results = _Known()
         # What tools answered, with their names: a message of a hand-over repeats the answer of the tool that made it.
-        self._answers = _Keys()
-        self._handoffs = _Keys()
-        self._persons = _Keys.fromkeys((_PERSON, *persons))
+        self._answers = Keys()
+        self._handoffs = Keys()
+        self._persons = Keys()
+        for name in (_PERSON, *persons):
+            self._persons.put(name)
         self._thoughts: dict[str, str] = {}
         self._replies: dict[str, Reply] = {}
+
+    def is_new(self, call: FunctionCall) -> bool:
+        """Whether this call of a tool was not read yet; from now on it is."""
+        with self._lock:
+            return self._calls.add(call)
 
     def person(self, name: str) -> None:
         """What this participant says is input from outside."""
@@ -262,7 +269,7 @@ class Ledger:
                 continue
             self._closed.pop(key, None)
             self._open.put(key, call.name)
-            tool = Tool(call.name, call.id or None, _arguments(call.arguments))
+            tool = Tool(call.name, call.id or None, arguments_of(call.arguments))
             made.append(self._tool("tool_call", agent, tool, f"{identity}:{number}" if identity else None))
         if made:
             first = made[0]
@@ -324,7 +331,7 @@ def usage_of(counted: RequestUsage) -> Usage:
     return Usage(int(counted.prompt_tokens or 0), int(counted.completion_tokens or 0))
 
 
-def _arguments(text: Any) -> Any:
+def arguments_of(text: Any) -> Any:
     """The arguments of a call, which AgentChat has as JSON; text that is none stays as it is."""
     try:
         return json.loads(text)

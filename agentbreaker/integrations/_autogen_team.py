@@ -31,7 +31,7 @@ __all__ = ["BreakerTermination", "Chain", "Observer", "allow_silent_answers", "a
 class BreakerTermination(TerminationCondition):
     """Ends a team when the breaker is open; made by :meth:`AutoGenBreaker.termination`."""
 
-    component_config_schema = None  # type: ignore[assignment]
+    component_config_schema = None
 
     def __init__(self, breaker: AutoGenBreaker) -> None:
         self._breaker = breaker

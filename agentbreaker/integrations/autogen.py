@@ -39,7 +39,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 try:
     from autogen_agentchat.base import TerminationCondition
@@ -94,6 +94,9 @@ class AutoGenBreaker:
         withheld: In shadow mode, what would have been done, counted by action for each message.
         halts: What was in flight when the conversation was halted, and how many calls were refused since.
     """
+
+    #: Whether what a model answers is what its agent says.
+    reads_replies: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -172,11 +175,15 @@ class AutoGenBreaker:
     def tell(self, read: Callable[[Ledger], Sequence[Message]]) -> None:
         """Show the messages that `read` makes of an event to the guard; a failure of ours is contained."""
         try:
-            for message in read(self._ledger):
-                self._judged(self.guard.observe(message))
+            self.show(read(self._ledger))
         except Exception as error:
             self.faults[type(error).__name__] += 1
             _log.warning("an event of AutoGen could not be read: %s; the team goes on", type(error).__name__)
+
+    def show(self, messages: Iterable[Message]) -> None:
+        """Show messages to the guard, and note what it decides."""
+        for message in messages:
+            self._judged(self.guard.observe(message))
 
     def _judged(self, decision: Decision) -> None:
         if decision.action.opens:

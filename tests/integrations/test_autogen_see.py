@@ -295,7 +295,7 @@ async def test_an_agent_without_a_team() -> None:
     """With the client alone, an agent's tool loop ends with the reason, and what it says counts at once."""
     guard = Recording()
     model = Model(forever([call("look", {"where": "the harbour"})]))
-    breaker, client = pieces(guard, model)
+    _, client = pieces(guard, model)
     agent = assistant("alice", client, tools=[look], max_tool_iterations=50)
     result = await asyncio.wait_for(agent.run(task=TASK), LIMIT)
     incident = guard.incident("c")
