@@ -22,7 +22,11 @@ from autogen_core import (
     MessageSerializer,
     Subscription,
     TopicId,
+    try_get_known_serializers_for_type,
 )
+
+from agentbreaker.errors import ConversationHaltedError
+from agentbreaker.integrations._autogen_traffic import HaltedMessage
 
 if TYPE_CHECKING:
     from agentbreaker.integrations.autogen_core import AutoGenCoreBreaker
@@ -49,6 +53,12 @@ class GuardedRuntime:
     def __init__(self, runtime: AgentRuntime, breaker: AutoGenCoreBreaker) -> None:
         self._runtime = runtime
         self._breaker = breaker
+        # The answer that crosses processes; runtimes lose the exceptions of other processes, and wait for ever.
+        runtime.add_message_serializer(try_get_known_serializers_for_type(HaltedMessage))
+        if isinstance(getattr(runtime, "_next_request_id", None), int):
+            # Workers of the gRPC runtime all number their requests from 1, and their host mixes up equal numbers: of
+            # two workers that call each other one would wait for ever.
+            cast(Any, runtime)._next_request_id = uuid.uuid4().int >> 80
 
     # Sending.
 
@@ -79,6 +89,8 @@ class GuardedRuntime:
             answer = await self._runtime.send_message(
                 message, recipient, sender=sender, cancellation_token=cancellation_token, message_id=identity
             )
+            if isinstance(answer, HaltedMessage):
+                raise breaker.halted_by(answer)
         except BaseException as error:
             breaker.answered(call, None, error)
             raise
@@ -150,18 +162,24 @@ class GuardedRuntime:
                     return None
                 return await _serve(handle, message, ctx, ctx.message_id)
             call = breaker.meets(ctx.sender, agent.id, ctx.message_id)
-            if call is not None:
-                return await _serve(handle, message, ctx, call.identity)
-            # From another process, whose guard is not ours.
-            call = breaker.sends(message, ctx.sender, agent.id, str(uuid.uuid4()), None, new=True)
-            call.delivered = True
+            foreign = call is None
+            if call is None:
+                # From another process, whose guard is not ours.
+                call = breaker.sends(message, ctx.sender, agent.id, str(uuid.uuid4()), None, new=True)
+                call.delivered = True
             try:
                 breaker.stop_if_open()
                 answer = await _serve(handle, message, ctx, call.identity)
+            except ConversationHaltedError as error:
+                if foreign:
+                    breaker.answered(call, None, error)
+                return HaltedMessage(error.conversation_id, str(error))
             except BaseException as error:
-                breaker.answered(call, None, error)
+                if foreign:
+                    breaker.answered(call, None, error)
                 raise
-            breaker.answered(call, answer)
+            if foreign:
+                breaker.answered(call, answer)
             return answer
 
         with suppress(AttributeError):  # an agent with slots is only watched while it sends

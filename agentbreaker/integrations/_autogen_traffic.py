@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from agentbreaker.integrations._autogen_ledger import Keys, arguments_of
 from agentbreaker.message import Message, Tool
 
-__all__ = ["Call", "Traffic", "text_of"]
+__all__ = ["Call", "HaltedMessage", "Traffic", "text_of"]
 
 #: Text gathered from one message, in characters, and how deep its fields are searched.
 _MAX_CHARS = 20_000
@@ -23,6 +23,19 @@ _MAX_DEPTH = 4
 
 #: Who sends what no agent sends: the application, for a person.
 _PERSON = "user"
+
+
+@dataclass(frozen=True)
+class HaltedMessage:
+    """What stands for a message that must not be delivered any more, and for an answer that will not come.
+
+    Attributes:
+        conversation_id: The conversation that was halted.
+        reason: Why, in one sentence.
+    """
+
+    conversation_id: str
+    reason: str
 
 
 @dataclass(slots=True, eq=False)

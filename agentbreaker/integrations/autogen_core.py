@@ -18,9 +18,9 @@ attachment                  what happens once the breaker is open
 ==========================  =========================================================================================
 ``breaker.runtime(r)``      the next send or publish of an agent raises
                             :class:`~agentbreaker.errors.ConversationHaltedError`, before the runtime learns of it; a
-                            send that a chain waits for unwinds the chain to its outermost caller.  What is queued
-                            already is not handled any more.  Works with any runtime, in each process for its own
-                            agents
+                            send that a chain waits for unwinds the chain to its outermost caller, over processes too.
+                            What is queued already is not handled any more.  Works with any runtime, in each process
+                            for its own agents; a caller that is not watched gets a :class:`HaltedMessage`
 ``breaker.observer(*m)``    messages are replaced by a :class:`HaltedMessage`, which an agent may handle and others
                             ignore; senders get ``None`` for an answer.  Only for ``SingleThreadedAgentRuntime``.  A
                             handler that fails answers nothing, so its call stays open for the guard: prefer
@@ -35,7 +35,6 @@ each guard knows what its own agents send and receive, and no more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 try:
@@ -52,7 +51,7 @@ try:
 
     from agentbreaker.integrations._autogen_runtime import GuardedRuntime, is_team_traffic
     from agentbreaker.integrations._autogen_team import Chain, Observer, allow_silent_answers
-    from agentbreaker.integrations._autogen_traffic import Call, Traffic
+    from agentbreaker.integrations._autogen_traffic import Call, HaltedMessage, Traffic
     from agentbreaker.integrations.autogen import AutoGenBreaker
 except ImportError as error:
     raise ImportError(
@@ -60,6 +59,8 @@ except ImportError as error:
     ) from error
 
 from agentbreaker.errors import ConversationHaltedError
+from agentbreaker.printable import printable
+from agentbreaker.verdict import Action, Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,19 +69,6 @@ if TYPE_CHECKING:
     from agentbreaker.policy import Policy
 
 __all__ = ["AutoGenCoreBreaker", "GuardedRuntime", "HaltedMessage"]
-
-
-@dataclass(frozen=True)
-class HaltedMessage:
-    """What the observer puts in place of a message that must not be delivered any more.
-
-    Attributes:
-        conversation_id: The conversation that was halted.
-        reason: Why, in one sentence.
-    """
-
-    conversation_id: str
-    reason: str
 
 
 class AutoGenCoreBreaker(AutoGenBreaker):
@@ -167,6 +155,11 @@ class AutoGenCoreBreaker(AutoGenBreaker):
             self.halts.note(self.conversation_id, decision, self._calls)
             self.halts.refuse(self.conversation_id)
             raise ConversationHaltedError(decision, self.conversation_id)
+
+    def halted_by(self, answer: HaltedMessage) -> ConversationHaltedError:
+        """Return the exception for an answer that will not come: our own halt, or that of another process."""
+        decision = self.standing() or Decision(Action.HALT, reason=printable(answer.reason))
+        return ConversationHaltedError(decision, self.conversation_id)
 
     def refuses(self) -> bool:
         """Whether the breaker is open; a step is kept from beginning then, and counted."""

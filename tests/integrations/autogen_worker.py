@@ -79,7 +79,7 @@ async def main(policy: str) -> None:
     await asyncio.wait_for(other.stdout.readline(), LIMIT)
     error = ""
     try:
-        await asyncio.wait_for(runtime.send_message(Say("Why does it differ?"), AgentId("ann", "default")), LIMIT)
+        await asyncio.wait_for(runtime.send_message(Say("Find out why it differs."), AgentId("ann", "default")), LIMIT)
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"
     out, _ = await asyncio.wait_for(other.communicate(b"end\n"), LIMIT)

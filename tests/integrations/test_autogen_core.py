@@ -422,6 +422,7 @@ async def test_calls_of_tools_bear_the_name_of_the_tool(attached: str) -> None:
     breaker = AutoGenCoreBreaker(guard, conversation_id="c")
     runtime, inner = runtimes(breaker, attached)
     await Tools.register(runtime, "tools", Tools)
+    await Diver.register(runtime, "ann", Diver)
     inner.start()
     sent = FunctionCall(id="1", name="read_file", arguments='{"path": "a.txt"}')
     got = await asyncio.wait_for(
