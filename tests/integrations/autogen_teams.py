@@ -80,7 +80,7 @@ class Model(ChatCompletionClient):
     """
 
     component_type = "model"
-    component_config_schema = None  # type: ignore[assignment]
+    component_config_schema = None
 
     def __init__(
         self,
@@ -194,12 +194,12 @@ def texts(result: TaskResult) -> list[tuple[str, str]]:
     return [(message.source, message.to_text()) for message in result.messages]
 
 
-def assistant(name: str, model: Any, **options: Any) -> AssistantAgent:
+def assistant(name: str, model: Any, **options: Any) -> Any:
     """An agent."""
     return AssistantAgent(name, model_client=model, system_message=f"You are {name}.", **options)
 
 
-def two(model: Any) -> list[AssistantAgent]:
+def two(model: Any) -> list[Any]:
     """Two agents that share a model."""
     return [assistant("alice", model), assistant("bob", model)]
 
@@ -238,10 +238,11 @@ def scripted(
         async def flights(origin: str, destination: str) -> str:
             return next(results)
 
-        chosen = {"job_status": job, "search_flights": flights}.get(name, answer)
+        known: dict[str, Callable[..., Any]] = {"job_status": job, "search_flights": flights}
+        chosen = known.get(name, answer)
         return FunctionTool(chosen, description=name, name=name)
 
-    agents = []
+    agents: list[Any] = []
     for name in script.agents:
         targets = sorted({turn.to for turn in script.turns if turn.agent == name and turn.to})
         agents.append(
@@ -281,7 +282,7 @@ def _selector(model: Model) -> BaseGroupChat:
 def _swarm(model: Model) -> BaseGroupChat:
     """Each agent says a line of the model's and hands over to the other."""
 
-    def handing(me: str, other: str) -> AssistantAgent:
+    def handing(me: str, other: str) -> Any:
         def answer(messages: Sequence[LLMMessage]) -> Said:
             line = model._next(messages)
             assert isinstance(line.content, str)

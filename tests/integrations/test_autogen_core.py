@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Recording(Guard):
 def runtimes(breaker: AutoGenCoreBreaker, attached: str) -> tuple[Any, SingleThreadedAgentRuntime]:
     """The runtime to register with, and the one that is started."""
     handlers = None if attached == "runtime" else [breaker.observer()]
-    inner = SingleThreadedAgentRuntime(intervention_handlers=handlers)  # type: ignore[arg-type]
+    inner = SingleThreadedAgentRuntime(intervention_handlers=handlers)
     return (inner if attached == "observer" else breaker.runtime(inner)), inner
 
 
@@ -167,7 +168,7 @@ async def ring(attached: str, guard: Guard, names: tuple[str, ...]) -> tuple[Aut
     handled: list[str] = []
     for number, name in enumerate(names):
         following = names[(number + 1) % len(names)]
-        await Ring.register(runtime, name, lambda following=following: Ring(following, handled))
+        await Ring.register(runtime, name, functools.partial(Ring, following, handled))
     inner.start()
     try:
         got: Any = await asyncio.wait_for(

@@ -296,7 +296,7 @@ async def test_an_agent_without_a_team() -> None:
     result = await asyncio.wait_for(agent.run(task=TASK), LIMIT)
     incident = guard.incident("c")
     assert incident is not None
-    assert result.messages[-1].to_text() == f"[agentbreaker] This conversation was halted: {incident.sentence}."  # type: ignore[union-attr]
+    assert result.messages[-1].to_text() == f"[agentbreaker] This conversation was halted: {incident.sentence}."
     assert incident.code == "AB301"
     assert model.calls <= 6
     other = Recording()
@@ -348,7 +348,7 @@ async def test_the_observer_composes_with_handlers_of_the_user() -> None:
     team = RoundRobinGroupChat(two(client), termination_condition=breaker.termination(), runtime=runtime)
     result = await run(team, "run", TASK)
     assert mine.count > 10
-    assert THANKS[0].upper() in [message.to_text() for message in result.messages]  # type: ignore[union-attr]
+    assert THANKS[0].upper() in [message.to_text() for message in result.messages]
     assert len([message for message in guard.seen if message.role == "assistant"]) == model.calls
     # What a handler of the user's drops is AutoGen's to lose: it is only not observed.
     assert guard.state("c") is State.OPEN
