@@ -182,7 +182,7 @@ async def report() -> str:
         f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}",
         f"- Python {platform.python_version()} ({platform.python_implementation()}), {versions}",
-        f"- {_ROUNDS} rounds of {_TURNS} turns, all cases by turns; medians of the processor time, and of the difference",
+        f"- {_ROUNDS} rounds of {_TURNS} turns, all cases by turns; processor time, medians of it and of the difference",
         "- command: `python benchmarks/autogen_turns.py --write`",
         "",
     ]
