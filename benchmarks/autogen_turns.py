@@ -17,13 +17,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from time import process_time
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-sys.path.remove(str(HERE))
 
 from autogen_agentchat.agents import AssistantAgent  # noqa: E402
 from autogen_agentchat.teams import RoundRobinGroupChat  # noqa: E402
@@ -48,9 +48,8 @@ _TURNS, _ROUNDS, _WARM_UP = 200, 15, 2
 
 
 def lines() -> Iterator[str]:
-    """Work that brings something new all the time, 400 characters a message."""
-    for line in Productive("work", 400, seed=2):
-        yield line["content"]
+    """Work that brings something new all the time, 400 characters a message, made beforehand."""
+    return iter([line["content"] for line in islice(Productive("work", 400, seed=2), 2 * _TURNS)])
 
 
 def team_of(model: Any) -> RoundRobinGroupChat:
@@ -100,9 +99,9 @@ class Say:
 
 
 class Worker(RoutedAgent):
-    def __init__(self) -> None:
+    def __init__(self, said: Iterator[str]) -> None:
         super().__init__("a worker")
-        self.lines = lines()
+        self.lines = said
 
     @message_handler
     async def on_say(self, message: Say, ctx: MessageContext) -> Say:
@@ -110,9 +109,9 @@ class Worker(RoutedAgent):
 
 
 class Asking(RoutedAgent):
-    def __init__(self) -> None:
+    def __init__(self, said: Iterator[str]) -> None:
         super().__init__("one who asks")
-        self.lines = lines()
+        self.lines = said
 
     @message_handler
     async def on_say(self, message: Say, ctx: MessageContext) -> Say:
@@ -130,8 +129,9 @@ async def sends(attached: str) -> float:
     }.get(attached)
     inner = SingleThreadedAgentRuntime(intervention_handlers=handlers)
     runtime: Any = breaker.runtime(inner) if attached == "runtime" else inner
-    await Worker.register(runtime, "worker", Worker)
-    await Asking.register(runtime, "asking", Asking)
+    said = lines()
+    await Worker.register(runtime, "worker", lambda: Worker(said))
+    await Asking.register(runtime, "asking", lambda: Asking(said))
     inner.start()
     started = process_time()
     assert await runtime.send_message(Say("Please go on."), AgentId("asking", "default")) == Say("done")
@@ -182,7 +182,7 @@ async def report() -> str:
         f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}",
         f"- Python {platform.python_version()} ({platform.python_implementation()}), {versions}",
-        f"- {_ROUNDS} rounds of {_TURNS} turns, all cases by turns; processor time, medians of it and of the difference",
+        f"- {_ROUNDS} rounds of {_TURNS} turns, by turns; processor time, medians of it and of the difference",
         "- command: `python benchmarks/autogen_turns.py --write`",
         "",
     ]

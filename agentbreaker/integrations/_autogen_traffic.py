@@ -21,6 +21,9 @@ __all__ = ["Call", "HaltedMessage", "Traffic", "text_of"]
 _MAX_CHARS = 20_000
 _MAX_DEPTH = 4
 
+#: Sends that await their answers; the oldest is given up first.
+_MAX_OPEN = 1024
+
 #: Who sends what no agent sends: the application, for a person.
 _PERSON = "user"
 
@@ -86,6 +89,8 @@ class Traffic:
         with self._lock:
             self._met.put(identity)
             self._open.append(call)
+            if len(self._open) > _MAX_OPEN:  # of agents that failed where nobody could see it
+                del self._open[0]
         if not new:
             return call, []
         if call.sender is None:
@@ -139,9 +144,10 @@ class Traffic:
             return identity in self._met
 
     def between(self, sender: str | None, recipient: str) -> Call | None:
-        """Return the oldest call between the two that awaits its answer."""
+        """Return the latest call between the two that awaits its answer: the innermost one, where they are nested."""
+        pair = (sender, recipient)
         with self._lock:
-            return next((call for call in self._open if (call.sender, call.recipient) == (sender, recipient)), None)
+            return next((call for call in reversed(self._open) if (call.sender, call.recipient) == pair), None)
 
     def _message(self, sender: str, recipient: str, content: str, identity: str, **fields: Any) -> Message:
         return Message(self.conversation_id, sender, recipient, content=content, message_id=identity, **fields)

@@ -138,7 +138,7 @@ class AutoGenCoreBreaker(AutoGenBreaker):
         return self._traffic.knows(identity)
 
     def between(self, sender: str | None, recipient: str) -> Call | None:
-        """Return the oldest call between the two that awaits its answer."""
+        """Return the latest call between the two that awaits its answer."""
         return self._traffic.between(sender, recipient)
 
     def is_new(self, call: FunctionCall) -> bool:
