@@ -177,8 +177,11 @@ class AutoGenBreaker:
         try:
             self.show(read(self._ledger))
         except Exception as error:
-            self.faults[type(error).__name__] += 1
-            _log.warning("an event of AutoGen could not be read: %s; the team goes on", type(error).__name__)
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self.faults[type(error).__name__] += 1
+        _log.warning("an event of AutoGen could not be read: %s; the team goes on", type(error).__name__)
 
     def show(self, messages: Iterable[Message]) -> None:
         """Show messages to the guard, and note what it decides."""
@@ -214,6 +217,9 @@ class AutoGenBreaker:
             self.halts.note(self.conversation_id, halted.decision, self._calls)
             self.halts.refuse(self.conversation_id)
             return halted.decision, None
+        except Exception as error:
+            self._failed(error)
+            return None, None
 
     def take_steer(self) -> bool:
         """Whether the agents are to be told that nothing new comes; asked once for each such decision."""

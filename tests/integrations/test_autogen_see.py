@@ -11,16 +11,24 @@ import pytest
 
 pytest.importorskip("autogen_agentchat", reason="AutoGen AgentChat is not installed")
 
-from autogen_agentchat.agents import UserProxyAgent
-from autogen_agentchat.base import Handoff
+from autogen_agentchat.agents import SocietyOfMindAgent, UserProxyAgent
+from autogen_agentchat.base import Handoff, TerminatedException
 from autogen_agentchat.conditions import MaxMessageTermination
-from autogen_agentchat.messages import TextMessage
+from autogen_agentchat.messages import CodeExecutionEvent, CodeGenerationEvent, SelectSpeakerEvent, TextMessage
 from autogen_agentchat.teams import MagenticOneGroupChat, RoundRobinGroupChat, Swarm
-from autogen_core import DefaultInterventionHandler, DropMessage, MessageContext, SingleThreadedAgentRuntime
-from autogen_core.models import CreateResult, UserMessage
+from autogen_core import (
+    DefaultInterventionHandler,
+    DropMessage,
+    FunctionCall,
+    MessageContext,
+    SingleThreadedAgentRuntime,
+)
+from autogen_core.code_executor import CodeBlock, CodeResult
+from autogen_core.models import CreateResult, RequestUsage, UserMessage
 from pydantic import BaseModel
 
-from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy, State
+from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy, State, VirtualClock
+from agentbreaker.integrations._autogen_ledger import Reply
 from agentbreaker.integrations.autogen import AutoGenBreaker, guard_team
 from tests.integrations.autogen_teams import (
     LIMIT,
@@ -403,6 +411,7 @@ async def test_our_own_failure_stays_ours(monkeypatch: pytest.MonkeyPatch) -> No
     guard = Guard()
     breaker, client = pieces(guard, Model(forever()))
     monkeypatch.setattr(breaker._ledger, "_read", lambda _: 1 / 0)
+    monkeypatch.setattr(guard, "reserve", lambda *_, **__: 1 / 0)
     team = RoundRobinGroupChat(two(client), termination_condition=breaker.termination(), max_turns=3)
     result = await run(team, "run", TASK)
     assert result.stop_reason == "Maximum number of turns 3 reached."
@@ -485,3 +494,103 @@ def test_without_autogen_the_error_names_the_extra(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+async def test_after_the_wait_one_lap_is_let_through() -> None:
+    """Without a reset the team may go on for a lap when the wait is over: repetition opens the breaker again."""
+    clock = VirtualClock()
+    guard = Guard(clock=clock)
+    model = Model(forever())
+    breaker, client = pieces(guard, model)
+    team = RoundRobinGroupChat(two(client), termination_condition=breaker.termination())
+    await run(team, "run", TASK)
+    calls = model.calls
+    clock.advance(61.0)
+    result = await run(team, "run", None)
+    assert 1 <= model.calls - calls <= 5
+    assert result.stop_reason is not None
+    assert result.stop_reason.startswith("[agentbreaker] This conversation was halted: ")
+    assert guard.state("c") is State.OPEN
+    model._lines = iter([f"Pier {n} is {n * 37} m long and belongs to the town of Leer {n}." for n in range(20, 60)])
+    clock.advance(3600.0)
+    team._termination_condition = None
+    closing = RoundRobinGroupChat(two(client), termination_condition=breaker.termination(), max_turns=8)
+    result = await run(closing, "run", None)
+    assert result.stop_reason == "Maximum number of turns 8 reached."
+    assert guard.state("c") is State.CLOSED
+
+
+async def test_a_society_of_mind_is_a_team_within() -> None:
+    """guard_team goes into the team of a SocietyOfMindAgent, and its talk is seen and ended."""
+    guard = Recording()
+    model = Model(forever())
+    inner = RoundRobinGroupChat(two(model), max_turns=60)
+    mind = SocietyOfMindAgent("mind", team=inner, model_client=model)
+    team = RoundRobinGroupChat([mind])
+    guard_team(team, guard, conversation_id="c")
+    result = await run(team, "run", TASK)
+    assert result.stop_reason is not None
+    assert result.stop_reason.startswith("[agentbreaker] This conversation was halted: ")
+    assert {message.sender for message in guard.seen if message.role == "assistant"} == {"alice", "bob"}
+    assert model.calls == len([message for message in guard.seen if message.role == "assistant"])
+
+
+async def test_code_that_an_agent_runs_is_a_call_and_its_result() -> None:
+    """Code that is written and run counts as a tool, its failure as one."""
+    guard = Recording()
+    breaker = AutoGenBreaker(guard)
+    block = CodeBlock(code="print(1 / 0)", language="python")
+    failed = CodeResult(exit_code=1, output="ZeroDivisionError")
+    await breaker.termination()(
+        [
+            CodeGenerationEvent(retry_attempt=0, content="print(1 / 0)", code_blocks=[block], source="coder"),
+            CodeExecutionEvent(retry_attempt=0, result=failed, source="coder"),
+            SelectSpeakerEvent(content=["coder"], source="manager"),
+        ]
+    )
+    assert guard.told() == [
+        ("coder", "run_code", "tool_call", ""),
+        ("run_code", "coder", "tool_result", "ZeroDivisionError"),
+    ]
+    assert guard.seen[1].tool is not None
+    assert guard.seen[1].tool.is_error
+
+
+async def test_conversations_of_one_guard_are_apart() -> None:
+    """Two teams with breakers of their own on one guard do not stop each other."""
+    guard = Guard()
+    first, second = SHAPES["RoundRobin"](Model(forever())), SHAPES["RoundRobin"](Model(forever()))
+    second._max_turns = 4
+    one, other = guard_team(first, guard), guard_team(second, guard)
+    results = await asyncio.gather(run(first, "run", TASK), run(second, "stream", TASK))
+    assert guard.state(one.conversation_id) is State.OPEN
+    assert guard.state(other.conversation_id) is State.CLOSED
+    assert results[1].stop_reason == "Maximum number of turns 4 reached."
+
+
+async def test_a_condition_that_has_ended_a_team_says_so() -> None:
+    """It follows AutoGen's protocol: terminated until it is reset, and not to be asked meanwhile."""
+    guard = Guard()
+    breaker = AutoGenBreaker(guard, conversation_id="c")
+    condition = breaker.termination()
+    assert await condition([]) is None
+    guard.force_open("c", "lunch break")
+    stop = await condition([])
+    assert stop is not None
+    assert (stop.source, condition.terminated) == ("agentbreaker", True)
+    with pytest.raises(TerminatedException):
+        await condition([])
+    await condition.reset()
+    assert not condition.terminated
+
+
+async def test_what_is_remembered_is_bounded() -> None:
+    """A conversation of many thousand messages, calls and replies leaves a bounded record."""
+    breaker = AutoGenBreaker(Guard(mode="metrics_only"))
+    ledger = breaker._ledger
+    for number in range(6000):
+        calls = [FunctionCall(id=str(number), name="look", arguments="{}")]
+        ledger.answers(Reply(f"agent{number % 50}"), calls)
+        item = TextMessage(content=f"{number}", source="alice", models_usage=RequestUsage(1, 1))
+        ledger.reads([item], turn_over=True)
+    assert len(ledger._ids) == len(ledger._open) == len(ledger._billed._objects) == 4096
