@@ -91,7 +91,8 @@ class GuardedClient(ChatCompletionClient):
 
         Raises:
             ConversationHaltedError: The breaker is open, and a text is no possible answer: the caller wants a
-                structured one, or the wrapper was made with ``on_halt="exception"``.
+                structured one, or the wrapper was made with ``on_halt="exception"``; or hundreds of such answers have
+                not ended the team, as it has no condition of ours.
         """
         agent, manager = self._caller(messages)
         decision, reservation = self._begin(agent, messages, tools, extra_create_args)
@@ -193,6 +194,8 @@ class GuardedClient(ChatCompletionClient):
         self, decision: Decision, messages: Sequence[LLMMessage], json_output: bool | type[BaseModel] | None
     ) -> CreateResult:
         """Answer in place of the model, or raise."""
+        if not self._breaker.may_answer():
+            raise ConversationHaltedError(decision, self._breaker.conversation_id)
         text = self._breaker.words(decision)
         last = messages[-1] if messages else None
         if isinstance(last, UserMessage) and isinstance(last.content, str) and _LEDGER_KEY in last.content:

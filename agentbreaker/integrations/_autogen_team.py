@@ -51,6 +51,7 @@ class BreakerTermination(TerminationCondition):
         if self._terminated:
             raise TerminatedException("Termination condition has already been reached.")
         self._breaker.tell(lambda ledger: ledger.reads(messages, turn_over=True))
+        self._breaker.can_end()
         decision = self._breaker.standing()
         if decision is None:
             return None

@@ -22,7 +22,7 @@ attachment                     what it does
 ``breaker.observer(*mine)``    sees the runtime's traffic as it happens; changes nothing, calls your handlers in turn
 =============================  =====================================================================================
 
-Nothing is dropped or raised inside a team, as AutoGen would hang on it: ``run()``, ``run_stream()`` and
+Nothing is dropped or raised by the observer, as AutoGen would hang on it: ``run()``, ``run_stream()`` and
 ``stop_when_idle()`` return.  After ``guard.reset(breaker.conversation_id)`` the team goes on with ``run()``, also in
 another team that was given its ``save_state()``.
 
@@ -74,6 +74,8 @@ if TYPE_CHECKING:
 __all__ = ["AutoGenBreaker", "GuardedClient", "OnHalt", "guard_team"]
 
 _log = logging.getLogger("agentbreaker")
+#: Answers in place of a model's in a row, while no condition of ours is asked.
+_MOST_ANSWERS = 200
 _PASSING = (State.METRICS_ONLY, State.DISABLED)
 
 
@@ -117,6 +119,7 @@ class AutoGenBreaker:
         self._lock = threading.Lock()
         self._steer = False
         self._calls = 0
+        self._answers = 0
 
     # What the user attaches.
 
@@ -230,6 +233,17 @@ class AutoGenBreaker:
         if steer:
             self.guard.steered(self.conversation_id)
         return steer
+
+    def may_answer(self) -> bool:
+        """Whether a call that is not made may be answered once more: not if nobody ends the team upon it."""
+        with self._lock:
+            self._answers += 1
+            return self._answers <= _MOST_ANSWERS
+
+    def can_end(self) -> None:
+        """Note that a condition of ours was asked, which ends its team."""
+        with self._lock:
+            self._answers = 0
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:

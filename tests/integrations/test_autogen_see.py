@@ -185,6 +185,20 @@ async def test_a_team_within_is_seen_through_its_model() -> None:
     assert not [message for message in guard.seen if message.content.startswith("[agentbreaker]")]
 
 
+@pytest.mark.parametrize("nested", [True, False])
+async def test_a_team_that_nothing_ends_is_ended_by_an_exception(nested: bool) -> None:
+    """Where no condition of ours is asked, refused calls do not keep a team going for ever."""
+    guard = Guard()
+    model = Model(forever())
+    breaker, client = pieces(guard, model)
+    team = RoundRobinGroupChat(two(client), name="inner")
+    if nested:
+        team = RoundRobinGroupChat([team], termination_condition=breaker.termination())
+    with pytest.raises(RuntimeError, match="ConversationHaltedError: Confirmation ping-pong"):
+        await run(team, "run", TASK)
+    assert model.calls < 16
+
+
 async def test_tokens_model_and_price() -> None:
     """Each call's tokens bear the name of the model and its price, once, also those of the selector."""
     guard = Recording()
