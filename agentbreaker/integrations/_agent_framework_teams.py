@@ -167,10 +167,9 @@ class Team:
         frame = Frame(self.watch.guard, talk, executor.id, agent, silent=not actor, handoffs=self._handoffs)
         if isinstance(data, AgentExecutorRequest) and not data.should_respond:
             return frame, None  # told to everybody, and delivered to whoever is asked to answer
-        new = talk.is_new(message)
-        late = self._hear(
-            talk, data, sources if new else (), person=outside and inside is None, known=outside and inside is not None
-        )
+        late: list[Message] = []
+        if talk.is_new(message) and (inside is None or not outside):  # what enters an inner workflow is known outside
+            late = self._hear(talk, data, sources, person=outside)
         if not actor:
             self.watch.observe(talk, late)
             return frame, None

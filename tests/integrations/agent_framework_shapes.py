@@ -81,7 +81,11 @@ class Client(FunctionInvocationLayer, ChatMiddlewareLayer, BaseChatClient):
         super().__init__()
         self.board = board or Board()
         self.lines = lines
-        self.usage = {"input_token_count": usage[0], "output_token_count": usage[1], "total_token_count": sum(usage)}
+        self.usage: Any = {
+            "input_token_count": usage[0],
+            "output_token_count": usage[1],
+            "total_token_count": sum(usage),
+        }
         self.model = model
         self.seconds = seconds
         self.fails_at = fails_at
