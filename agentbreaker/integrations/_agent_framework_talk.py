@@ -107,12 +107,12 @@ class Talk:
             del self._waiting[:-_MAX_WAITING]
             return self._messages(late, None)
 
-    def deliver(self, recipient: str | None, senders: Collection[str] | None = None) -> list[Message]:
-        """Return as messages what waits for `recipient`, of all or some senders; one's own words are to everybody."""
+    def deliver(self, recipient: str | None, but: Collection[str] = ()) -> list[Message]:
+        """Return as messages what waits for `recipient`, but of some senders; one's own words are to everybody."""
         with self.lock:
-            ready = [said for said in self._waiting if senders is None or said.sender in senders]
+            ready = [said for said in self._waiting if said.sender not in but]
             if ready:
-                self._waiting = [said for said in self._waiting if said not in ready]
+                self._waiting = [said for said in self._waiting if said.sender in but]
             return self._messages(ready, recipient)
 
     def hand_on(self, text: str, recipient: str | None) -> list[Message] | None:

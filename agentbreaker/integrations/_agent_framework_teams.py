@@ -173,8 +173,9 @@ class Team:
         if not actor:
             self.watch.observe(talk, late)
             return frame, None
-        named = all(source in self._actors for source in sources)
-        messages = talk.deliver(executor.id, set(sources) if named else None)
+        # What other branches said is not for this one, unless it comes by a manager, who tells everything to everybody.
+        others = self._actors.difference(sources) if self._actors.issuperset(sources) else ()
+        messages = talk.deliver(executor.id, others)
         return frame, self.watch.admit(talk, [*late, *messages])
 
     def _hear(self, talk: Talk, data: Any, sources: Sequence[str], *, person: bool) -> list[Message]:
