@@ -1,9 +1,10 @@
 # ruff: noqa: E402 - what is tested is imported after the check that it is there
-"""Microsoft Agent Framework: each cell of the table of what the caller gets, and that nothing paid begins afterwards."""
+"""Microsoft Agent Framework: each cell of the table of what the caller gets, and that nothing paid follows."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 from typing import Any
 
@@ -23,15 +24,16 @@ from agent_framework import (
 )
 from agent_framework_orchestrations import ConcurrentBuilder, GroupChatBuilder, HandoffBuilder, SequentialBuilder
 
-from agentbreaker import STEER_TEXT, Action, Guard, Policy, State
+from agentbreaker import Action, Guard, Policy, State
 from agentbreaker.errors import ConversationHaltedError
 from agentbreaker.integrations.agent_framework import AgentFrameworkBreaker, RunHalted, RunHaltedError
+from agentbreaker.verdict import STEER_TEXT
 from tests.integrations.agent_framework_shapes import THANKS, Board, Client, asks, chat_of, run, texts_of
 from tests.integrations.scripts import SCRIPTS
 
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["run", "stream"])
 FACTS = tuple(f"Row {n}: invoice {n * 7919 % 10007} of {n * 31 % 97} euros to client {chr(65 + n)}." for n in range(20))
-FINISH = {"ladder": {"finish": 4.0, "halt": 40.0}}
+FINISH: Any = {"ladder": {"finish": 4.0, "halt": 40.0}}
 
 
 def finishing() -> Guard:
@@ -56,16 +58,21 @@ def chat(board: Board, lines: tuple[Any, ...] = THANKS, **kwargs: Any) -> Any:
     """A group chat of two agents that thank each other without end."""
     names = ("ann", "ben")
     agents = [Agent(Client(lines[n::2], board), name=name) for n, name in enumerate(names)]
-    pick = lambda state: names[state.current_round % 2]  # noqa: E731
-    return GroupChatBuilder(participants=agents, selection_func=pick, **kwargs).build()
+    return GroupChatBuilder(
+        participants=agents, selection_func=lambda state: names[state.current_round % 2], **kwargs
+    ).build()
 
 
 def handoff(board: Board, **kwargs: Any) -> Any:
     """Two agents that hand over to each other without end, and without a word."""
     calls = iter(range(1000))
+
+    def hand_over(other: str) -> Any:
+        return asks(f"handoff_to_{other}", f"c{next(calls)}")
+
     agents = [
         Agent(
-            Client(lambda other=other: asks(f"handoff_to_{other}", f"c{next(calls)}"), board),
+            Client(functools.partial(hand_over, other), board),
             name=name,
             require_per_service_call_history_persistence=True,
         )
@@ -182,6 +189,7 @@ async def test_a_stop_from_outside_reaches_running_branches(stream: bool) -> Non
     agents = [looper(None, board) for _ in range(3)]
     for n, one in enumerate(agents):
         one.name = f"worker-{n}"
+        assert isinstance(one.client, Client)
         one.client.seconds = 0.05
     workflow = breaker.attach(ConcurrentBuilder(participants=agents).build())
     task = asyncio.create_task(run(workflow, "Find it.", stream=stream))
@@ -356,7 +364,7 @@ async def test_resume_of_a_workflow_from_its_checkpoint(stream: bool) -> None:
     await run(workflow, checkpoint_id=latest.checkpoint_id, stream=stream)
     assert breaker.conversation_of(workflow) == halted.value.conversation_id
     assert board.begun == 14
-    assert [one.text for one in board.read[calls]][0] == "Thank each other."
+    assert board.read[calls][0].text == "Thank each other."
     assert len(board.read[calls]) == calls + 1
 
 
@@ -388,7 +396,7 @@ async def test_a_new_run_is_a_new_conversation() -> None:
             with pytest.raises(RunHalted):
                 await workflow.run("Thank each other.")
             names.append(breaker.conversation_of(workflow))
-            workflow._runner.context._messages.clear()  # a halted run without checkpoints cannot go on
+            await workflow._runner.context.drain_messages()  # as a halted run without checkpoints cannot go on
         assert len(set(names)) == (2 if given is None else 1)
 
 
@@ -397,7 +405,7 @@ async def test_a_new_run_is_a_new_conversation() -> None:
 
 @STREAMS
 async def test_shadow_mode_changes_nothing(stream: bool) -> None:
-    """With metrics_only all turns are taken; the breaker counts what it would have done, and the incident is written."""
+    """With metrics_only all turns are taken; what would have been done is counted, and the incident is written."""
     board, breaker = Board(), AgentFrameworkBreaker(Guard(mode="metrics_only"))
     workflow = breaker.attach(chat(board, max_rounds=30))
     await run(workflow, "Thank each other.", stream=stream)
