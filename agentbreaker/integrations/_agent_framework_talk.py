@@ -47,12 +47,13 @@ class Bill:
 
 @dataclass(slots=True, eq=False)
 class Said:
-    """Something that was said and is still to be received."""
+    """Something that was said and is still to be received; `passed`: only the turn was passed on with it."""
 
     sender: str
     text: str
     role: Role = "assistant"
     bill: Bill | None = None
+    passed: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +64,7 @@ class Talk:
         conversation_id: Its id.
         in_flight: Model and tool calls that have begun and not ended.
         steer: The agents are to be told to bring something new, with the next model call.
+        passes: How often in a row the turn was passed on, and nobody said or did anything else.
         ended: The generation of the breaker whose final answer was given.
         dropped: What is to be done for streams that nobody read to their end; called by whoever comes next, as their
             collection can happen anywhere.
@@ -71,6 +73,7 @@ class Talk:
     conversation_id: str
     in_flight: int = 0
     steer: bool = False
+    passes: int = 0
     ended: int = -1
     dropped: deque[Callable[[], object]] = field(default_factory=deque)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -167,7 +170,7 @@ class Talk:
         made = []
         for said in ready:
             to = None if said.sender == recipient else recipient
-            kind: Kind = "message" if said.text else ("system" if to is None else "handoff")
+            kind: Kind = "message" if said.text and not said.passed else ("system" if to is None else "handoff")
             made.append(self._message(said.sender, to, said.text, kind, said.role, None, said.bill))
         return made
 
@@ -181,6 +184,7 @@ class Run:
         bills: What its model calls cost that no message has carried yet.
         aside: What its model said along with the tools that it asks for.
         over: Who reads its last answer, where that is known from the start.
+        worked: It called a tool that does more than to hand over.
         ended: Its last answer was given by us.
     """
 
@@ -189,6 +193,7 @@ class Run:
     loud: bool
     bills: list[Bill] = field(default_factory=list)
     aside: str = ""
+    worked: bool = False
     ended: bool = False
     closed: bool = False
     over: str | None = None

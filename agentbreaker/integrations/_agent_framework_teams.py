@@ -182,6 +182,7 @@ class Team:
         """Note what was said by those whom no middleware hears: a person, an executor, an agent of another kind."""
         if isinstance(data, AgentExecutorRequest) and not data.messages:
             return []
+        talk.passes = 0
         if person:
             text = payload_text(data.messages if isinstance(data, AgentExecutorRequest) else data)
             return talk.say(Said(USER, text, role="user")) if text else []

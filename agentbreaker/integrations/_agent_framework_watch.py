@@ -50,7 +50,7 @@ from agentbreaker.integrations._agent_framework_text import (
 )
 from agentbreaker.integrations.base import final_answer
 from agentbreaker.message import Message, Role, Tool
-from agentbreaker.verdict import STEER_TEXT, Action, Decision
+from agentbreaker.verdict import STEER_TEXT, Action, Decision, State
 
 if TYPE_CHECKING:
     from agentbreaker.guard import Guard
@@ -88,7 +88,10 @@ class Watch:
             elif decision.would is not None:
                 self.withheld[decision.would] += 1
             elif decision.action is Action.STEER:
-                talk.steer = True
+                if self.guard.state(talk.conversation_id) is State.METRICS_ONLY:
+                    self.withheld[Action.STEER] += 1
+                else:
+                    talk.steer = True
         if opened is not None:
             self.talks.halts.note(talk.conversation_id, opened, talk.in_flight)
         return opened
@@ -191,6 +194,8 @@ class Watch:
         messages = bills
         if run.aside:  # along with a tool that was never run, such as one that the caller has to run
             text, run.aside = text or run.aside, ""
+        if text:
+            run.talk.passes = 0
         if text and run.over is not None:
             messages.append(run.talk.message(run.actor, run.over, text, bill=latest))
         elif text:
@@ -247,7 +252,12 @@ class Watch:
         text, run.aside = run.aside, ""
         name, talk = context.function.name, run.talk
         if self.is_handoff(frame, name):
-            return [*messages, *talk.say(Said(run.actor, text, bill=latest))]
+            talk.passes = 0 if text or run.worked else talk.passes + 1
+            # To pass the turn on without a word is how supervisors work.  To get it and to pass it on again, with
+            # nothing done, says just that.
+            idle = talk.passes > 1
+            return [*messages, *talk.say(Said(run.actor, name if idle else text, bill=latest, passed=idle))]
+        talk.passes, run.worked = 0, True
         tool = Tool(name, context.metadata.get("call_id"), plain(context.arguments))
         return [*messages, talk.message(run.actor, name, text, kind="tool_call", tool=tool, bill=latest)]
 
