@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_framework import (
@@ -44,6 +44,9 @@ _STATE_KEY = "agentbreaker_conversation_id"
 
 #: Sources of messages that come from outside of the workflow.
 _OUTSIDE = "internal:"
+
+#: Beginning of the names of the tools that a hand-off orchestration gives its agents.
+_HANDOFF = "handoff_to_"
 
 _FRAMEWORK = ("agent_framework.", "agent_framework_orchestrations.")
 
@@ -237,11 +240,14 @@ def _agents_of(executor: Executor) -> list[Agent[Any]]:
 
 
 def _handoff_tools(workflow: Workflow) -> frozenset[str]:
-    """Names of the tools by which agents of a hand-off workflow hand over."""
+    """Names of the tools by which agents of a hand-off workflow hand over, which the orchestration gave them."""
     try:
         from agent_framework_orchestrations import HandoffAgentExecutor
-        from agent_framework_orchestrations._handoff import get_handoff_tool_name
     except ImportError:
         return frozenset()
-    name_of: Callable[[str], str] = get_handoff_tool_name
-    return frozenset(name_of(name) for name, one in workflow.executors.items() if isinstance(one, HandoffAgentExecutor))
+    names: set[str] = set()
+    for one in workflow.executors.values():
+        if isinstance(one, HandoffAgentExecutor) and isinstance(one.agent, Agent):
+            tools: Any = one.agent.default_options.get("tools") or ()
+            names.update(name for tool in tools if (name := str(getattr(tool, "name", ""))).startswith(_HANDOFF))
+    return frozenset(names)
