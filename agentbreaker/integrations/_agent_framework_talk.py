@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from agentbreaker.guard import Guard
@@ -20,7 +21,7 @@ from agentbreaker.integrations.base import Halts
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
 from agentbreaker.reservation import Reservation
 
-__all__ = ["USER", "Bill", "Frame", "Run", "Said", "Talk", "Talks", "entered", "frame_of", "pulled"]
+__all__ = ["USER", "Bill", "Frame", "Run", "Said", "Step", "Talk", "Talks", "frame_of"]
 
 #: Conversations and objects that are remembered; of older ones nothing but the breaker's own record is left.
 _MAX_TALKS = 4096
@@ -182,6 +183,7 @@ class Run:
     Attributes:
         loud: What it reads and says are messages; not so for a manager, and for an agent that is somebody's tool.
         bills: What its model calls cost that no message has carried yet.
+        calls: To be called at its end for each model call that was streamed; it does nothing if that came to its end.
         aside: What its model said along with the tools that it asks for.
         over: Who reads its last answer, where that is known from the start.
         worked: It called a tool that does more than to hand over.
@@ -192,6 +194,7 @@ class Run:
     actor: str
     loud: bool
     bills: list[Bill] = field(default_factory=list)
+    calls: list[Callable[[], object]] = field(default_factory=list)
     aside: str = ""
     worked: bool = False
     ended: bool = False
@@ -237,35 +240,41 @@ def frame_of(guard: Guard) -> Frame | None:
     return frame
 
 
-@contextmanager
-def entered(frame: Frame) -> Iterator[None]:
-    """Let what runs inside know the frame, also in the tasks that it starts."""
-    outer = _current.get()
-    if outer is frame:
-        yield
-        return
-    frame.outer = outer
-    token = _current.set(frame)
-    try:
-        yield
-    finally:
-        try:
-            _current.reset(token)
-        except ValueError:  # a stream that was dropped is closed in another context
-            _current.set(outer)
+class Step(AbstractContextManager[None]):
+    """Lets what runs inside know the frame, also in the tasks that it starts.
 
+    One is made for each update of a stream, so it is a plain class.
 
-@contextmanager
-def pulled(frame: Frame, failed: Callable[[], object]) -> Iterator[None]:
-    """The same around each step of a stream; `failed` is called when the stream breaks off."""
-    with entered(frame):
-        try:
-            yield
-        except StopAsyncIteration:
-            raise
-        except BaseException:
-            failed()
-            raise
+    Args:
+        frame: The frame.
+        failed: Called if what is inside breaks off.
+    """
+
+    __slots__ = ("_failed", "_frame", "_outer", "_token")
+
+    def __init__(self, frame: Frame, failed: Callable[[], object] | None = None) -> None:
+        self._frame = frame
+        self._failed = failed
+        self._token: Token[Frame | None] | None = None
+        self._outer: Frame | None = None
+
+    def __enter__(self) -> None:
+        frame = self._frame
+        self._outer = outer = _current.get()
+        if outer is not frame:
+            frame.outer = outer
+            self._token = _current.set(frame)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            try:
+                _current.reset(self._token)
+            except ValueError:  # a stream that was dropped is closed in another context
+                _current.set(self._outer)
+        if self._failed is not None and kind is not None and kind is not StopAsyncIteration:
+            self._failed()
 
 
 class Talks:

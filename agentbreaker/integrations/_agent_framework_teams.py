@@ -28,7 +28,7 @@ from agent_framework import (
 )
 
 from agentbreaker.integrations._agent_framework_stop import contained, halted
-from agentbreaker.integrations._agent_framework_talk import USER, Frame, Said, Talk, entered, frame_of
+from agentbreaker.integrations._agent_framework_talk import USER, Frame, Said, Step, Talk, frame_of
 from agentbreaker.integrations._agent_framework_text import agent_end, payload, payload_text
 from agentbreaker.integrations.base import final_answer
 from agentbreaker.message import Message
@@ -111,7 +111,7 @@ class Team:
             frame, decision = arrived
             talk = frame.talk
             if decision is None:
-                with entered(frame):
+                with Step(frame):
                     await execute(message, source_executor_ids, state, runner_context, *args, **kwargs)
             elif not self.watch.ends(decision):
                 raise halted(self.watch.guard, decision, talk.conversation_id)

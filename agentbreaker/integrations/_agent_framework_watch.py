@@ -32,10 +32,9 @@ from agentbreaker.integrations._agent_framework_talk import (
     Frame,
     Run,
     Said,
+    Step,
     Talk,
-    entered,
     frame_of,
-    pulled,
 )
 from agentbreaker.integrations._agent_framework_text import (
     agent_end,
@@ -189,6 +188,8 @@ class Watch:
         if run.closed:
             return
         run.closed = True
+        for ended in run.calls:
+            ended()
         text = final_text(response) if response is not None and run.loud and not run.ended else ""
         latest, bills = run.pay()
         messages = bills
@@ -313,14 +314,14 @@ class AgentSeam(AgentMiddleware):
             context.result = agent_end(final_answer(decision), run.actor, context.stream)
             return
         try:
-            with entered(frame):
+            with Step(frame):
                 await call_next()
         except BaseException:
             watch.end(run, None)
             raise
         if isinstance(context.result, ResponseStream):
             stream = context.result
-            stream.with_pull_context_manager(lambda: pulled(frame, lambda: watch.end(run, None)))
+            stream.with_pull_context_manager(lambda: Step(frame, lambda: watch.end(run, None)))
             context.stream_result_hooks.append(lambda response: watch.end(run, response))
             _when_dropped(stream, run.talk, lambda: watch.end(run, None))
         else:
@@ -374,9 +375,8 @@ class ChatSeam(ChatMiddleware):
             ended()
             raise
         if isinstance(context.result, ResponseStream):
-            context.result.with_pull_context_manager(lambda: pulled(frame, ended))
             context.stream_result_hooks.append(ended)
-            _when_dropped(context.result, talk, ended)
+            run.calls.append(ended)  # if the stream breaks off, or nobody reads it to its end
         else:
             ended(context.result)
 
@@ -407,7 +407,7 @@ class FunctionSeam(FunctionMiddleware):
         error: Exception | None = None
         talk.in_flight += 1
         try:
-            with entered(Frame(watch.guard, talk, run.actor, silent=True)):
+            with Step(Frame(watch.guard, talk, run.actor, silent=True)):
                 await call_next()
         except MiddlewareTermination:
             raise
