@@ -50,10 +50,11 @@ try:
     from agent_framework import Message as ChatMessage
     from agent_framework import MiddlewareBundle, Workflow
 
+    from agentbreaker.integrations._agent_framework_seams import AgentSeam, ChatSeam, FunctionSeam
     from agentbreaker.integrations._agent_framework_stop import RunHalted, RunHaltedError
     from agentbreaker.integrations._agent_framework_talk import Talk, Talks, frame_of
     from agentbreaker.integrations._agent_framework_teams import Team
-    from agentbreaker.integrations._agent_framework_watch import AgentSeam, ChatSeam, FunctionSeam, Watch
+    from agentbreaker.integrations._agent_framework_watch import Watch
 except ImportError as error:
     raise ImportError(
         "agentbreaker.integrations.agent_framework needs Microsoft Agent Framework: "
