@@ -24,7 +24,16 @@ HERE = Path(__file__).resolve().parent
 # Not the folder of this script, or it would be found in place of the framework of the same name.
 sys.path[:] = [str(HERE.parent), *(path for path in sys.path if Path(path or ".").resolve() != HERE)]
 
-from agent_framework import Agent, tool  # noqa: E402
+from agent_framework import (  # noqa: E402
+    Agent,
+    AgentContext,
+    AgentMiddleware,
+    ChatContext,
+    ChatMiddleware,
+    FunctionInvocationContext,
+    FunctionMiddleware,
+    tool,
+)
 from agent_framework_orchestrations import GroupChatBuilder  # noqa: E402
 
 from agentbreaker.integrations.agent_framework import AgentFrameworkBreaker  # noqa: E402
@@ -38,12 +47,31 @@ _CHARS = 400
 
 
 class Row(NamedTuple):
-    """One line of the table, in microseconds per turn."""
+    """One line of the table, in microseconds per turn; `empty` is with middleware that does nothing."""
 
     what: str
     without: float
+    empty: float
     with_us: float
     ratio: float
+
+
+class EmptyAgent(AgentMiddleware):
+    async def process(self, context: AgentContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        await call_next()
+
+
+class EmptyChat(ChatMiddleware):
+    async def process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        await call_next()
+
+
+class EmptyFunction(FunctionMiddleware):
+    async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        await call_next()
+
+
+EMPTY = [EmptyAgent(), EmptyChat(), EmptyFunction()]
 
 
 class Work:
@@ -56,22 +84,23 @@ class Work:
         return [str(next(self._lines)["content"]) for _ in range(number)]
 
 
-def group_chat(breaker: AgentFrameworkBreaker | None, texts: list[str], stream: bool) -> Callable[[], Awaitable[Any]]:
+def group_chat(middleware: list[Any], texts: list[str], stream: bool) -> Callable[[], Awaitable[Any]]:
     """A group chat of three agents that each bring something new."""
     said = iter(texts)
     names = ("planner", "writer", "critic")
     client = Client(lambda: next(said))
     workflow = GroupChatBuilder(
-        participants=[Agent(client, name=name) for name in names],
+        participants=[Agent(client, name=name, middleware=list(middleware)) for name in names],
         selection_func=lambda state: names[state.current_round % 3],
         termination_condition=lambda messages: len(messages) > len(texts),
     ).build()
-    if breaker is not None:
-        breaker.attach(workflow)
+    for one in middleware:
+        if isinstance(one, AgentFrameworkBreaker):
+            one.attach(workflow)
     return lambda: run(workflow, "Please write the report.", stream=stream)
 
 
-def tool_calls(breaker: AgentFrameworkBreaker | None, texts: list[str], stream: bool) -> Callable[[], Awaitable[Any]]:
+def tool_calls(middleware: list[Any], texts: list[str], stream: bool) -> Callable[[], Awaitable[Any]]:
     """One agent that makes a call in each turn, with another answer each time."""
     answers, calls = iter(texts), count()
 
@@ -84,26 +113,27 @@ def tool_calls(breaker: AgentFrameworkBreaker | None, texts: list[str], stream: 
         return asks("read", f"c{page}", page=page) if page < len(texts) else "That was all."
 
     client = Client(line)
-    agent = Agent(client, name="reader", tools=[read], middleware=None if breaker is None else [breaker])
+    agent = Agent(client, name="reader", tools=[read], middleware=middleware)
     return lambda: run(agent, "Please read all pages.", stream=stream)
 
 
 async def measure(what: str, shape: Callable[..., Callable[[], Awaitable[Any]]], stream: bool) -> Row:
-    """Run the shape with and without the breaker, by turns, on the same texts."""
+    """Run the shape without middleware, with an empty one and with the breaker, by turns, on the same texts."""
     work = Work()
-    sides: dict[bool, list[float]] = {False: [], True: []}
+    sides: dict[str, list[float]] = {"without": [], "empty": [], "breaker": []}
     for number in range(_WARM_UP + _ROUNDS):
         texts = work(_TURNS)
-        for watched in (False, True) if number % 2 else (True, False):
-            breaker = AgentFrameworkBreaker() if watched else None
-            begin = shape(breaker, texts, stream)
+        breaker = AgentFrameworkBreaker()
+        given: dict[str, list[Any]] = {"without": [], "empty": EMPTY, "breaker": [breaker]}
+        for side in list(given) if number % 2 else reversed(given):
+            begin = shape(given[side], texts, stream)
             start = perf_counter()
             await begin()
-            sides[watched].append((perf_counter() - start) / _TURNS * 1e6)
-            assert breaker is None or not breaker.faults
-    without, with_us = sides[False][_WARM_UP:], sides[True][_WARM_UP:]
-    ratio = statistics.median(ours / theirs for ours, theirs in zip(with_us, without, strict=True))
-    return Row(what, statistics.median(without), statistics.median(with_us), ratio)
+            sides[side].append((perf_counter() - start) / _TURNS * 1e6)
+        assert not breaker.faults
+    without, empty, ours = (sides[side][_WARM_UP:] for side in ("without", "empty", "breaker"))
+    ratio = statistics.median(us / them for us, them in zip(ours, without, strict=True))
+    return Row(what, statistics.median(without), statistics.median(empty), statistics.median(ours), ratio)
 
 
 def table(rows: list[Row]) -> str:
@@ -113,15 +143,16 @@ def table(rows: list[Row]) -> str:
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} processors, Python "
         f"{platform.python_version()}, agent-framework-core {importlib.metadata.version('agent-framework-core')}, "
-        f"kernel: {'compiled' if COMPILED else 'pure Python'}. Medians of {_ROUNDS} runs of {_TURNS} turns, each with "
-        f"and without the breaker by turns; texts of {_CHARS} characters, streamed word by word; "
-        "`python benchmarks/agent_framework.py --write`.",
+        f"kernel: {'compiled' if COMPILED else 'pure Python'}. Medians of {_ROUNDS} runs of {_TURNS} turns, each "
+        f"without middleware, with one that does nothing and with the breaker, by turns; texts of {_CHARS} characters, "
+        "streamed word by word; `python benchmarks/agent_framework.py --write`.",
         "",
-        "| a turn of | without, µs | with, µs | more, µs | ratio |",
-        "|---|---|---|---|---|",
+        "| a turn of | without, µs | empty middleware, µs | with the breaker, µs | more than without, µs | ratio |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.what} | {row.without:.0f} | {row.with_us:.0f} | {row.with_us - row.without:.0f} | {row.ratio:.2f} |"
+        f"| {row.what} | {row.without:.0f} | {row.empty:.0f} | {row.with_us:.0f} | {row.with_us - row.without:.0f} "
+        f"| {row.ratio:.2f} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"

@@ -187,7 +187,7 @@ class Team:
             return []
         talk.passes = 0
         if person:
-            text = payload_text(data.messages if isinstance(data, AgentExecutorRequest) else data)
+            text = payload_text(data)
             return talk.say(Said(USER, text, role="user")) if text else []
         late = []
         parts = (

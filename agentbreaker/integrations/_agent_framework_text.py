@@ -68,7 +68,8 @@ def payload_text(data: Any, depth: int = 0) -> str:
             return json.dumps(data, ensure_ascii=False, sort_keys=True)[:_MAX_CHARS]
         except (TypeError, ValueError):
             return ""
-    return ""
+    messages = getattr(data, "messages", None)  # a request to an agent, or a person's answer to one
+    return payload_text(messages, depth + 1) if isinstance(messages, list) else ""
 
 
 def _calls(message: Message) -> bool:

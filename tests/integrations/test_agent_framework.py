@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from typing import Any
@@ -29,7 +30,14 @@ from agent_framework import (
     handler,
     tool,
 )
-from agent_framework_orchestrations import ConcurrentBuilder, GroupChatBuilder, SequentialBuilder
+from agent_framework_orchestrations import (
+    AgentRequestInfoResponse,
+    ConcurrentBuilder,
+    GroupChatBuilder,
+    HandoffBuilder,
+    MagenticBuilder,
+    SequentialBuilder,
+)
 
 from agentbreaker import Decision, Guard, State
 from agentbreaker import Message as Seen
@@ -233,6 +241,77 @@ async def test_an_agent_as_a_tool_speaks_through_the_tool(stream: bool) -> None:
     ]
     assert sum(message.usage.total for message in guard.seen if message.usage) == 60
     assert len({message.conversation_id for message in guard.seen}) == 1
+
+
+@STREAMS
+async def test_a_person_in_the_loop_of_a_handoff(stream: bool) -> None:
+    """What the person answers when asked is new input from outside, in the same conversation."""
+    guard = Watching()
+    kept: Any = {"require_per_service_call_history_persistence": True}
+    ann, ben = agent("ann", *FACTS, **kept), agent("ben", *FACTS, **kept)
+    workflow = HandoffBuilder(participants=[ann, ben]).with_start_agent(ann).build()
+    result = await run(AgentFrameworkBreaker(guard).attach(workflow), "Read the rows.", stream=stream)
+    for n in range(2):
+        [request] = result.get_request_info_events()
+        answer = [Message("user", [f"And row {n}?"])]
+        result = await run(workflow, responses={request.request_id: answer}, stream=stream)
+    assert guard.edges == [("user", "ann"), ("ann", None)] * 3
+    assert [message.role for message in guard.seen] == ["user", "assistant"] * 3
+    assert len({message.conversation_id for message in guard.seen}) == 1
+
+
+@STREAMS
+async def test_agents_that_a_person_approves(stream: bool) -> None:
+    """Where a person looks at each answer, the agents sit in workflows of their own, and what is said is seen."""
+    guard = Watching()
+    breaker = AgentFrameworkBreaker(guard)
+    builder = SequentialBuilder(participants=[agent("ann", *FACTS[:2]), agent("ben", FACTS[2])]).with_request_info()
+    workflow = breaker.attach(builder.build())
+    result = await run(workflow, "Read the rows.", stream=stream)
+    answers = [AgentRequestInfoResponse.from_strings(["Please add the total."]), AgentRequestInfoResponse.approve()]
+    for answer in answers:
+        [request] = result.get_request_info_events()
+        result = await run(workflow, responses={request.request_id: answer}, stream=stream)
+    assert [(message.sender, message.content) for message in guard.seen] == [
+        ("user", "Read the rows."),
+        ("ann", FACTS[0]),
+        ("user", "Please add the total."),
+        ("ann", FACTS[1]),
+        ("ben", FACTS[2]),
+    ]
+    assert not breaker.faults
+
+
+@STREAMS
+async def test_magentic_its_manager_pays_and_is_nobody(stream: bool) -> None:
+    """An agent of a Magentic team that brings nothing is halted, though its manager believes in it."""
+    guard, board = Watching(), Board()
+    answers = {
+        "is_request_satisfied": False,
+        "is_in_loop": False,
+        "is_progress_being_made": True,
+        "next_speaker": "ann",
+        "instruction_or_question": "Please go on.",
+    }
+    ledger = json.dumps({name: {"reason": "so it is", "answer": answer} for name, answer in answers.items()})
+    boss = Agent(Client(lambda: ledger if "json" in board.read[-1][-1].text.lower() else "A plan.", board), name="boss")
+    workflow = MagenticBuilder(participants=[agent("ann", "Thanks, all is good.")], manager_agent=boss).build()
+    breaker = AgentFrameworkBreaker(guard)
+    with pytest.raises(RunHalted):
+        await asyncio.wait_for(run(breaker.attach(workflow), "Read the rows.", stream=stream), 20)
+    assert {message.sender for message in guard.seen if message.content} == {"user", "ann"}
+    assert sum(message.sender == "boss" and message.usage is not None for message in guard.seen) == board.begun
+    assert not breaker.faults
+
+
+@STREAMS
+async def test_a_workflow_as_an_agent(stream: bool) -> None:
+    """A workflow that is used as an agent is watched like any other, and its last answer says why it ended."""
+    script, board = SCRIPTS[0], Board()
+    workflow = AgentFrameworkBreaker(on_halt="finish").attach(chat_of(script, board))
+    answer = await run(workflow.as_agent(name="team"), script.question, stream=stream)
+    assert "[agentbreaker] This conversation was ended" in answer.text
+    assert script.first <= board.begun - 1 <= script.last
 
 
 async def test_a_loop_of_ones_own_with_one_conversation() -> None:
