@@ -21,8 +21,11 @@ from agent_framework import (
     AgentExecutorResponse,
     AgentSession,
     Executor,
+    FunctionMiddleware,
+    FunctionTool,
     Message,
     MiddlewareFailure,
+    MiddlewareTermination,
     WorkflowBuilder,
     WorkflowContext,
     WorkflowExecutor,
@@ -187,6 +190,24 @@ async def test_a_graph_of_ones_own_with_executors(stream: bool) -> None:
     ]
     assert board.begun < 15
     assert not breaker.faults
+
+
+async def test_branches_do_not_read_each_others_answers() -> None:
+    """In a graph that forks, what one branch said is not delivered to an agent of the other."""
+    first = {name: AgentExecutor(agent(name, FACTS[n])) for n, name in enumerate(("ann", "ben", "cem", "dan"))}
+
+    @executor(id="fork")
+    async def fork(task: str, ctx: WorkflowContext[str]) -> None:
+        await ctx.send_message(task)
+
+    guard = Watching()
+    builder = WorkflowBuilder(start_executor=fork, output_from=[first["cem"], first["dan"]])
+    builder = builder.add_fan_out_edges(fork, [first["ann"], first["ben"]])
+    builder = builder.add_edge(first["ann"], first["cem"]).add_edge(first["ben"], first["dan"])
+    await AgentFrameworkBreaker(guard).attach(builder.build()).run("Read the rows.")
+    assert guard.edges[0] == ("user", "fork")
+    assert len([edge for edge in guard.edges if edge[0] == "fork"]) == 1  # told to both, and one message
+    assert {edge for edge in guard.edges if edge[0] in ("ann", "ben")} == {("ann", "cem"), ("ben", "dan")}
 
 
 @STREAMS
@@ -413,6 +434,42 @@ async def test_an_error_of_a_model_or_tool_stays_its_own(stream: bool) -> None:
         await run(two, "Get it.", session=session, stream=stream)
     assert breaker._talks.of("s1").in_flight == 0
     assert guard.state("s1") is State.CLOSED
+
+
+@STREAMS
+async def test_a_result_that_middleware_gives_is_no_error(stream: bool) -> None:
+    """Middleware of the user that answers a call itself, and ends the run with it, has given a result."""
+
+    class Cached(FunctionMiddleware):
+        async def process(self, context: Any, call_next: Any) -> None:
+            context.result = "17 boxes"
+            raise MiddlewareTermination(result=context.result)
+
+    @tool(approval_mode="never_require")
+    def count() -> str:
+        return "never called"
+
+    guard = Watching()
+    middleware = [AgentFrameworkBreaker(guard), Cached()]
+    ann = agent("ann", asks("count", "c1"), "Done.", tools=[count], middleware=middleware)
+    await run(ann, "How many boxes?", stream=stream)
+    [result] = [message for message in guard.seen if message.kind == "tool_result"]
+    assert result.tool is not None
+    assert (result.content, result.tool.is_error) == ("17 boxes", False)
+
+
+@STREAMS
+async def test_words_along_with_a_tool_that_the_caller_runs(stream: bool) -> None:
+    """A call that is handed to the caller is none of ours, but what was said with it, and its tokens, are seen."""
+    outside = FunctionTool(name="approve", description="Ask the person.", func=None, input_model={"type": "object"})
+    guard = Watching()
+    ann = agent("ann", asks("approve", "c1", "I need your approval."), tools=[outside])
+    await run(ann, "Order the boxes.", stream=stream, middleware=[AgentFrameworkBreaker(guard)])
+    assert [(message.sender, message.content) for message in guard.seen] == [
+        ("user", "Order the boxes."),
+        ("ann", "I need your approval."),
+    ]
+    assert guard.seen[1].usage is not None
 
 
 async def test_a_halt_is_both_kinds_of_exception() -> None:

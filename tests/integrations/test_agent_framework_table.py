@@ -276,6 +276,32 @@ async def test_finish_of_a_workflow(stream: bool, shape: Any) -> None:
 
 
 @STREAMS
+async def test_finish_of_agents_side_by_side_is_said_once(stream: bool) -> None:
+    """However many branches are kept from running, there is one last output."""
+    breaker, board = AgentFrameworkBreaker(on_halt="finish", conversation_id="c1"), Board()
+    agents = [Agent(Client(FACTS, board), name=f"worker-{n}") for n in range(3)]
+    breaker.guard.force_open("c1", "maintenance")
+    result = await run(breaker.attach(ConcurrentBuilder(participants=agents).build()), "Read.", stream=stream)
+    assert len([text for text in texts_of(result) if "maintenance" in text]) == 1
+    assert board.begun == 0
+
+
+@STREAMS
+async def test_our_last_answer_is_nobodys_message(stream: bool) -> None:
+    """What ends a run is not shown to the guard as if the agent had said it."""
+    shown: list[str] = []
+
+    class Listening(Guard):
+        def observe(self, message: Any) -> Any:
+            shown.append(message.content)
+            return super().observe(message)
+
+    await run(looper(AgentFrameworkBreaker(Listening(), on_halt="finish"), Board()), "Find it.", stream=stream)
+    assert shown
+    assert not any("[agentbreaker]" in text for text in shown)
+
+
+@STREAMS
 async def test_finish_spares_the_manager_its_call(stream: bool) -> None:
     """A tool loop ends the turn of its agent; the manager, which is paid for, is not asked who comes next."""
     board, asked = Board(), Board()
