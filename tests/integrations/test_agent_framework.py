@@ -19,7 +19,9 @@ from agent_framework import (
     Agent,
     AgentExecutor,
     AgentExecutorResponse,
+    AgentResponse,
     AgentSession,
+    BaseAgent,
     Executor,
     FunctionMiddleware,
     FunctionTool,
@@ -333,6 +335,33 @@ async def test_a_workflow_as_an_agent(stream: bool) -> None:
     answer = await run(workflow.as_agent(name="team"), script.question, stream=stream)
     assert "[agentbreaker] This conversation was ended" in answer.text
     assert script.first <= board.begun - 1 <= script.last
+
+
+async def test_an_agent_of_another_kind_is_heard_and_stopped() -> None:
+    """Agents without middleware are seen by what they say, and are not asked any more once the breaker is open."""
+
+    class Other(BaseAgent):
+        asked = 0
+
+        async def _answer(self) -> AgentResponse[Any]:
+            Other.asked += 1
+            return AgentResponse(messages=[Message("assistant", [THANKS[Other.asked % 6]], author_name=self.name)])
+
+        def run(self, messages: Any = None, *, stream: bool = False, session: Any = None, **kwargs: Any) -> Any:
+            return self._answer()
+
+    names = ("ann", "ben")
+    guard = Watching()
+    workflow = GroupChatBuilder(
+        participants=[Other(name=name) for name in names],
+        selection_func=lambda state: names[state.current_round % 2],
+    ).build()
+    breaker = AgentFrameworkBreaker(guard)
+    with pytest.raises(RunHalted):
+        await asyncio.wait_for(breaker.attach(workflow).run("Thank each other."), 20)
+    assert guard.edges[:4] == [("user", "ann"), ("ann", "ben"), ("ben", "ann"), ("ann", "ben")]
+    assert Other.asked == len(guard.seen) - 1 < 15
+    assert not breaker.faults
 
 
 async def test_a_loop_of_ones_own_with_one_conversation() -> None:
