@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
@@ -26,6 +26,7 @@ __all__ = ["USER", "Bill", "Frame", "Run", "Said", "Step", "Talk", "Talks", "fra
 #: Conversations and objects that are remembered; of older ones nothing but the breaker's own record is left.
 _MAX_TALKS = 4096
 _MAX_SEEN = 1024
+_MAX_ENVELOPES = 256
 _MAX_WAITING = 256
 
 #: What the person is called whom the agents serve.
@@ -82,6 +83,7 @@ class Talk:
     _number: int = 0
     _waiting: list[Said] = field(default_factory=list)
     _seen: OrderedDict[int, Any] = field(default_factory=OrderedDict)
+    _envelopes: OrderedDict[int, Any] = field(default_factory=OrderedDict)
     _due: list[Bill] = field(default_factory=list)
 
     def settle(self) -> None:
@@ -93,15 +95,37 @@ class Talk:
         for bill in due:
             bill.settle()
 
-    def is_new(self, thing: Any) -> bool:
-        """Whether this very object was not met before; it is kept, so that no other can get its identity."""
+    def news(self, messages: Sequence[Any], *, spoken: bool) -> list[Any]:
+        """Return the messages after the last one that was met before; they are kept, so that no other is taken for one.
+
+        Args:
+            messages: What is handed over, mostly the whole history.
+            spoken: The last one is what is said now, and new though it may be the same object once more.
+        """
+        new: list[Any] = []
+        for message in reversed(messages):
+            if not self._is_new(self._seen, message, _MAX_SEEN) and (new or not spoken):
+                break
+            new.append(message)
+        return new[::-1]
+
+    def is_first(self, envelope: Any) -> bool:
+        """Whether this envelope of a workflow was not delivered before; several executors may receive the same."""
+        return self._is_new(self._envelopes, envelope, _MAX_ENVELOPES)
+
+    def _is_new(self, known: OrderedDict[int, Any], thing: Any, most: int) -> bool:
         with self.lock:
-            if id(thing) in self._seen:
+            if id(thing) in known:
                 return False
-            self._seen[id(thing)] = thing
-            if len(self._seen) > _MAX_SEEN:
-                self._seen.popitem(last=False)
+            known[id(thing)] = thing
+            if len(known) > most:
+                known.popitem(last=False)
             return True
+
+    def rest(self) -> None:
+        """Let go of what only matters while a workflow runs."""
+        with self.lock:
+            self._envelopes.clear()
 
     def say(self, said: Said) -> list[Message]:
         """Note what was said; return what has waited for too long."""
@@ -296,8 +320,3 @@ class Talks:
             else:
                 self._talks.move_to_end(conversation_id)
             return talk
-
-    def drop(self, talk: Talk) -> None:
-        """Forget a conversation that cannot go on."""
-        with self._lock:
-            self._talks.pop(talk.conversation_id, None)

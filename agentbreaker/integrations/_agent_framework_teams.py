@@ -154,6 +154,7 @@ class Team:
         """Note at the end of a run what nobody received."""
         if self.talk is not None and frame_of(self.watch.guard) is None:
             self.watch.observe(self.talk, self.talk.deliver(None))
+            self.talk.rest()
 
     @contained
     def arrive(
@@ -171,7 +172,7 @@ class Team:
         if isinstance(data, AgentExecutorRequest) and not data.should_respond:
             return frame, None  # told to everybody, and delivered to whoever is asked to answer
         late: list[Message] = []
-        if talk.is_new(message) and (inside is None or not outside):  # what enters an inner workflow is known outside
+        if talk.is_first(message) and (inside is None or not outside):  # what enters an inner workflow is known outside
             late = self._hear(talk, data, sources, person=outside)
         if not actor:
             self.watch.observe(talk, late)
@@ -196,7 +197,7 @@ class Team:
         for part in parts:
             if isinstance(part, AgentExecutorResponse):
                 deaf = part.executor_id not in self._blind
-                if deaf or not talk.is_new(part.agent_response):
+                if deaf or not talk.is_first(part.agent_response):
                     continue
                 late += talk.say(Said(part.executor_id, payload_text(part)))
             else:

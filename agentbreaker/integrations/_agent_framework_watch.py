@@ -102,9 +102,8 @@ class Watch:
         """Show the guard what is new in a conversation that is handed over whole; return why it must end."""
         messages: list[Message] = []
         if frame_of(self.guard) is None:  # nobody else tells what the agents receive
-            for one in said:
-                text = one.text or ""
-                if not talk.is_new(one) or not text:
+            for one in talk.news(said, spoken=False):
+                if not (text := one.text or ""):
                     continue
                 handed = talk.hand_on(text, None)
                 who = one.author_name or (USER if one.role == "user" else "assistant")
@@ -154,9 +153,8 @@ class Watch:
 
     def _received(self, talk: Talk, sender: str, actor: str, inputs: Sequence[ChatMessage]) -> list[Message]:
         received: list[Message] = []
-        for one in inputs:
-            # The last one is what is said now; those before may be the history, handed over again.
-            if one.role not in ("user", "assistant") or not (talk.is_new(one) or one is inputs[-1]):
+        for one in talk.news(inputs, spoken=True):
+            if one.role not in ("user", "assistant"):
                 continue
             text = one.text or ""
             if (handed := talk.hand_on(text, actor)) is not None:

@@ -326,6 +326,19 @@ async def test_the_condition_alone_ends_a_group_chat(stream: bool) -> None:
     assert "termination condition" in texts_of(result)[-1]
     assert breaker.guard.state("c1") is State.OPEN
     assert board.begun < 15
+    incident = breaker.guard.incident("c1")
+    assert incident is not None
+    assert incident.messages == board.begun + 1  # each once, though the whole conversation is handed over each time
+
+
+async def test_the_condition_may_be_asked_again() -> None:
+    """A hand-off asks before and after each turn; the same conversation once more is nothing new."""
+    breaker = AgentFrameworkBreaker(conversation_id="c1")
+    said = [Message("user", ["Please thank each other."])]
+    for n, text in enumerate(THANKS[:3]):
+        said.append(Message("assistant", [text], author_name=("ann", "ben")[n % 2]))
+        assert not any(breaker.termination_condition(list(said)) for _ in range(9))
+    assert breaker.guard._conversations["c1"].messages == 4
 
 
 async def test_the_condition_needs_to_know_the_conversation(caplog: pytest.LogCaptureFixture) -> None:
