@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 HEAVY = (
     "ag2",
+    "agent_framework",
     "agents",
     "autogen",
     "autogen_agentchat",
