@@ -143,8 +143,8 @@ async def until_closed(hub: Hub, channel: Channel) -> str:
 
 
 async def settled(count: Any) -> None:
-    """Wait until `count()` has stayed the same for many turns of the loop."""
-    same, last = 0, -1
-    while same < 300:
-        same, last = (same + 1, last) if count() == last else (0, count())
-        await asyncio.sleep(0)
+    """Wait until `count()` has stayed the same for long: a tenth of a second in which the loop had nothing to do."""
+    last = -1
+    while count() != last:
+        last = count()
+        await asyncio.sleep(0.1)
