@@ -26,6 +26,7 @@ from ag2.middleware import BaseMiddleware
 from ag2.network import AGENT_CLIENT_DEP, CHANNEL_DEP
 from ag2.utils import AGENT_CONTEXT_DEPENDENCY_KEY
 
+from agentbreaker.errors import ConversationHaltedError
 from agentbreaker.integrations._ag2_watch import add_usage, tokens
 from agentbreaker.integrations.base import final_answer
 from agentbreaker.message import Message, Tool, Usage
@@ -186,7 +187,8 @@ class AgentWatch(BaseMiddleware):
             await self._core.close(turn.conversation_id, turn.channel)
             return ModelResponse()  # nothing to post
         if turn.parent is None and watch.raises(turn.stopped):
-            raise watch.halted(turn.stopped, turn.conversation_id, response)
+            # Never a BaseException: AG2 would leave the turn open, and the stream locked for good.
+            raise ConversationHaltedError(turn.stopped, turn.conversation_id, response)
         return response
 
     async def on_llm_call(self, call_next: LLMCall, events: Sequence[BaseEvent], context: Context) -> ModelResponse:

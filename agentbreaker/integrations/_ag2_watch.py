@@ -11,7 +11,7 @@ from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
 from agentbreaker.integrations.base import Halts
 from agentbreaker.message import Message, Usage
-from agentbreaker.verdict import Action, Decision
+from agentbreaker.verdict import Action, Decision, State
 
 if TYPE_CHECKING:
     from agentbreaker.policy import Policy
@@ -92,7 +92,10 @@ class Watch:
                 opened = opened or decision
                 self.halts.note(message.conversation_id, decision, self._in_flight[message.conversation_id])
             elif decision.action is Action.STEER:
-                self._steer[message.conversation_id] = True
+                if self.guard.state(message.conversation_id) is State.METRICS_ONLY:
+                    self.withheld[Action.STEER] += 1
+                else:
+                    self._steer[message.conversation_id] = True
             elif decision.would is not None:
                 self.withheld[decision.would] += 1
         return opened
@@ -137,7 +140,3 @@ class Watch:
     def raises(self, decision: Decision) -> bool:
         """Whether the caller gets this decision as an exception."""
         return self.on_halt == "exception" and decision.action is not Action.FINISH
-
-    def halted(self, decision: Decision, conversation_id: str, state: Any = None) -> BaseException:
-        """Return the exception to raise."""
-        return self.guard.halted_type(decision, conversation_id, state)

@@ -12,9 +12,9 @@ a hub has a conversation for each stream.
 decision   in a channel                                ``agent.ask`` and ``agent.run``
 =========  ==========================================  ==========================================================
 halt       the message is denied before it is          the reply says why (``on_halt="finish"``), or
-           written (``AccessDeniedError`` for the      :class:`~agentbreaker.errors.ConversationHalted` is raised
-           sender), and the channel is closed with     (``on_halt="exception"``); the stream keeps what was said
-           the reason
+           written (``AccessDeniedError`` for the      :class:`~agentbreaker.errors.ConversationHaltedError` is
+           sender), and the channel is closed with     raised (``on_halt="exception"``); the stream keeps what
+           the reason                                  was said
 finish     the message is written, with the final      the reply says why
            answer below it; nobody is woken by it,
            and the channel is closed with the reason
@@ -71,8 +71,9 @@ class AG2Breaker(MiddlewareFactory):
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: One conversation for all channels and agents.
         on_halt: What the caller of ``agent.ask`` gets on a halt: ``"finish"``, a reply that says why, or
-            ``"exception"``, :class:`~agentbreaker.errors.ConversationHalted` (or what the guard's ``halt_as`` names)
-            with the last response as ``state``.  Agents in a channel never raise: it would end their client.
+            ``"exception"``, :class:`~agentbreaker.errors.ConversationHaltedError` with the last response as ``state``
+            (whatever the guard's ``halt_as`` says: after a ``BaseException`` AG2 never unlocks the stream).  Agents in
+            a channel never raise.
         close_channels: Close the channels of a halted conversation.  If not, the conversation can go on in them after
             ``guard.reset``.
 
