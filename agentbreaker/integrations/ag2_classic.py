@@ -232,7 +232,7 @@ class AG2ClassicBreaker:
             if not told:
                 final = {**_final(decision), "role": "user"}
                 manager.groupchat.messages.append(final)
-                for agent in manager.groupchat.agents:
+                for agent in {*manager.groupchat.agents, *manager.chat_messages}:
                     manager.send(final, agent, request_reply=False, silent=True)
         except Exception as error:
             self._watch.contain("is_termination_msg", error)

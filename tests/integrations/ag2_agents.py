@@ -95,14 +95,16 @@ class _Client(LLMClient):
 class Network:
     """A hub and the agents that are registered on it."""
 
-    def __init__(self, hub: Hub, client: HubClient) -> None:
+    def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.client = client
+        self.connections: list[HubClient] = []
         self.agents: dict[str, Any] = {}
 
     async def add(self, agent: Agent[Any], **options: Any) -> Any:
-        """Register an agent."""
-        client = await self.client.register(agent, Passport(name=agent.name), Resume(), **options)
+        """Register an agent; with a connection of its own, as one that waits for another needs it."""
+        connection = HubClient(LocalLink(self.hub))
+        self.connections.append(connection)
+        client = await connection.register(agent, Passport(name=agent.name), Resume(), **options)
         self.agents[agent.name] = client
         return client
 
@@ -120,14 +122,14 @@ class Network:
 async def network(*agents: Agent[Any]) -> AsyncIterator[Network]:
     """A hub of this process with `agents`."""
     hub = await Hub.open(MemoryKnowledgeStore())
-    client = HubClient(LocalLink(hub))
-    made = Network(hub, client)
+    made = Network(hub)
     try:
         for agent in agents:
             await made.add(agent)
         yield made
     finally:
-        await client.close()
+        for connection in made.connections:
+            await connection.close()
         await hub.close()
 
 

@@ -11,20 +11,16 @@ import pytest
 
 pytest.importorskip("ag2", reason="AG2 1.x is not installed")
 
-from ag2 import Agent, MemoryStream, ToolResult, tool
-from ag2.events import BaseEvent, ModelMessageChunk, ModelResponse, Usage
-from ag2.middleware import BaseMiddleware, Middleware
+from ag2 import Agent, MemoryStream, tool
+from ag2.events import ModelMessageChunk, ModelResponse, Usage
 from ag2.middleware.builtin.llm_retry import RetryMiddleware
 from ag2.network import (
     AccessBlock,
     AccessDeniedError,
     AgentTarget,
-    BaseHubArbiter,
+    ChannelState,
     Deny,
-    FromSpeaker,
     Handoff,
-    Passport,
-    RoundRobinTarget,
     Rule,
     RuleBasedArbiter,
     TransitionGraph,
@@ -231,7 +227,7 @@ async def test_a_hub_alone_stops_agents_that_are_not_attached() -> None:
 
 
 async def test_agents_alone_stop_in_a_hub_of_another_process() -> None:
-    """Where the hub cannot be watched, the agents' answers are seen, and the agent that is stopped closes the channel."""
+    """Where the hub cannot be watched, the answers are seen, and the agent that is stopped closes the channel."""
     async with network() as net:
         channel, model = await talk(net)
         breaker = AG2Breaker().attach(*net.agents.values())
@@ -389,24 +385,29 @@ async def test_a_tool_loop_in_a_channel_closes_it() -> None:
         assert not breaker.faults
 
 
-async def test_agents_that_delegate_to_each_other_without_end_are_stopped() -> None:
-    """The channels that they open are part of one conversation, which is halted as a whole."""
+async def test_an_agent_that_delegates_without_end_is_stopped() -> None:
+    """Each time a channel is opened, but all of them are part of one conversation, which is halted as a whole."""
     async with network() as net:
-        model = Model(calls(("delegate", {"target": ("bob", "alice")[n % 2], "prompt": "Please do it."}))
-                      for n in range(200))  # fmt: skip
-        for name in ("alice", "bob"):
-            await net.add(Agent(name, config=model), rule=Rule())
-        await net.add(Agent("boss", config=Model([])))
-        for name in ("alice", "bob"):
-            rule = Rule()
-            rule.limits.delegation_depth = 0
-            await net.agents[name].set_rule(rule)
+        asker = Model([calls(("delegate", {"target": "bob", "prompt": "Please do it."}))] * 60)
+        await net.add(Agent("alice", config=asker))
+        await net.add(Agent("bob", config=Model(["Ok."] * 60)))
         breaker = AG2Breaker().attach(net.hub, *net.agents.values())
-        channel = await net.agents["boss"].open(type="conversation", target="alice")
-        await channel.send("Clean the cellar.")
-        await settled(lambda: model.calls)
-        print(model.calls, breaker.guard.conversations())
-        assert breaker.guard.conversations() == [channel.channel_id]
+        seen: list[Message] = []
+        kinds(breaker.guard, seen)
+        stream = MemoryStream()
+        reply = await asyncio.wait_for(net.agents["alice"].agent.ask("Clean the cellar.", stream=stream), LIMIT)
+        assert (reply.body or "").startswith(SAID)
+        assert asker.calls < 12
+        assert breaker.guard.conversations() == [str(stream.id)]
+        assert [(one.sender, one.recipient, one.kind, one.content) for one in seen[:4]] == [
+            ("user", "alice", "message", "Clean the cellar."),
+            ("alice", "bob", "message", "Please do it."),
+            ("bob", "alice", "message", "Ok."),
+            ("alice", "bob", "message", "Please do it."),
+        ]
+        assert [one.role for one in seen[:3]] == ["user", None, None]
+        assert not await net.hub.list_channels(state=ChannelState.ACTIVE)
+        assert not breaker.faults
 
 
 async def test_a_failure_of_ours_lets_the_message_pass(monkeypatch: pytest.MonkeyPatch) -> None:
