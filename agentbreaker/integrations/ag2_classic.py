@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 try:
-    from autogen import Agent, ConversableAgent, GroupChatManager
+    from autogen import ConversableAgent, GroupChatManager
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.ag2_classic needs AG2 before 1.0: pip install "agentbreaker[ag2-classic]"'
@@ -118,7 +118,7 @@ class AG2ClassicBreaker:
                 self._attached[agent] = {}
             agent.register_hook("process_message_before_send", self._before_send)
             # Position 0: before whatever asks a person, runs a tool or calls a model.
-            agent.register_reply([Agent, None], self._reply, position=0)
+            agent.register_reply(ConversableAgent, self._reply, position=0)
             if isinstance(agent, GroupChatManager):
                 self._end_group(agent)
         return self
