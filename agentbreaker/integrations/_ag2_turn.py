@@ -216,7 +216,7 @@ class AgentWatch(BaseMiddleware):
     ) -> ToolResultType:
         """Show the call, let it begin unless the breaker is open, and show the result."""
         turn, watch = self._turn, self._core.watch
-        carrier = (event.source or "").startswith(_CARRIERS)
+        carrier = str(getattr(event, "source", None) or "").startswith(_CARRIERS)
         call = self._call(event)
         opened = watch.observe([call]) if not carrier and call is not None else None
         opened = opened or watch.standing(turn.conversation_id)

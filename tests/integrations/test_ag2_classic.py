@@ -76,7 +76,8 @@ class _Client:
         )
 
     def message_retrieval(self, response: Any) -> list[Any]:
-        raise NotImplementedError  # AG2 reads the choices by itself
+        message = response.choices[0].message
+        return [message if message.tool_calls else message.content]
 
     def cost(self, response: Any) -> float:
         return float(response.cost)
