@@ -180,8 +180,7 @@ def main() -> None:
             "# AG2: microseconds for each turn",
             "",
             f"`python benchmarks/ag2.py --write`: medians of {_ROUNDS} rounds of {_TURNS} turns, processor time. "
-            "Python "
-            f"{platform.python_version()}, {os.cpu_count()} processors, {kernel}.",
+            f"Python {platform.python_version()}, {os.cpu_count()} processors, {kernel}.",
             "The models are scripted, so that all of it is overhead, of AG2 or of the breaker. *More* is the median of",
             "the differences of neighbouring rounds.",
             "",
