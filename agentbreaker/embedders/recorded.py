@@ -38,15 +38,15 @@ class RecordedEmbedder:
 
         try:
             # numpy refuses pickled objects unless it is asked to load them.
-            with np.load(path) as stored:
+            with open(path, "rb") as file, np.load(file) as stored:
                 self.name = str(stored["name"])
                 keys, self._vectors = stored["keys"], stored["vectors"]
                 if self._vectors.ndim != 2 or keys.shape != self._vectors.shape[:1]:
                     raise ValueError("shapes")
             self._rows = {int(key): row for row, key in enumerate(keys)}
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror or 'no .npz file'}", source=str(path)) from None
-        except (AttributeError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}", source=str(path)) from None
+        except (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
             raise ConfigError(f"{path}: holds no recorded vectors", source=str(path)) from None
         self.unknown = 0
 
