@@ -57,6 +57,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "bench_figures",
         "bench_baseline",
         "scenario",
+        "check",
         "labels",
         "trails",
         "calibration",
