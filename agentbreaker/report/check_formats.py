@@ -173,7 +173,8 @@ def github_annotations(report: CheckReport) -> str:
 def _annotation(finding: Finding) -> str:
     level = "error" if finding.fails else "warning"
     title = f"agentbreaker: {finding.kind}" + ("" if finding.code is None else f" ({finding.code})")
-    where = {"file": finding.source, "line": finding.line} if finding.source not in (None, "-") else {}
+    source = finding.source
+    where = {} if source is None or source == "-" else {"file": _relative(source), "line": finding.line}
     options = ",".join(f"{name}={_property(str(value))}" for name, value in {**where, "title": title}.items())
     text = finding.sentence
     if finding.conversation_id is not None:
