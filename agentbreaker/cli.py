@@ -1,6 +1,6 @@
-"""The command line: ``agentbreaker demo | replay | tune | explain | policy``.
+"""The command line: ``agentbreaker demo | replay | check | bench | tune | explain | policy``.
 
-Exit codes: 0 success, 1 findings that ``--fail-on`` asked for, 2 usage or configuration, 3 unreadable input, and 141
+Exit codes: 0 success, 1 findings that were not tolerated, 2 usage or configuration, 3 unreadable input, and 141
 where the reader of the output has gone, as in ``| head``.
 """
 
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agentbreaker import __version__, cli_tune
+from agentbreaker import __version__, cli_bench, cli_check, cli_tune
 from agentbreaker.cli_files import EXIT_UNREADABLE, progress_bar, read_files, write_file
 from agentbreaker.detectors import DETECTORS
 from agentbreaker.errors import AgentBreakerError, ConfigError, TranscriptError
@@ -229,6 +229,8 @@ def _print_json(
     sys.stdout.write("\n")
 
 
+app.command("check")(cli_check.check_command)
+app.command("bench")(cli_bench.bench_command)
 app.command("tune")(cli_tune.tune_command)
 
 

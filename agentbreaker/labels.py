@@ -18,27 +18,23 @@ from __future__ import annotations
 import enum
 import gzip
 import os
-import tomllib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeVar, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from agentbreaker.config import load_settings
-from agentbreaker.errors import ConfigError, TranscriptError
+from agentbreaker.errors import TranscriptError
+from agentbreaker.scenario import SCENARIO, TOLERANCE, Table, read_tables, stem_of
 from agentbreaker.transcripts import expand_paths
 
 __all__ = ["TOLERANCE", "Label", "Labels", "Role", "expand_corpus", "read_labels"]
 
-#: A halt so many messages before the onset still counts: two careful readers put an onset within two of each other.
-TOLERANCE = 2
 #: Family of a runaway that was given none.
 UNNAMED = "runaway"
 
 _MAX_LINE_BYTES = 1024 * 1024
-_SCENARIO = "scenario.toml"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -63,6 +59,8 @@ class Label:
         source: Where a legitimate conversation comes from; ``None``: its file.
         path: File of the label; empty where nobody has labelled the conversation and it is taken as legitimate.
         line: Its line there, counted from 1; ``None`` in a ``scenario.toml``.
+        succeeded: Whether the recorded run reached its goal (``correct``, or ``reward`` of 1 or more); ``None`` where
+            that is not recorded.
     """
 
     conversation_id: str
@@ -73,6 +71,7 @@ class Label:
     source: str | None = None
     path: str = ""
     line: int | None = None
+    succeeded: bool | None = None
 
     def check(self, messages: int) -> None:
         """Raise :class:`TranscriptError` if the loop would begin behind the end of a conversation of `messages`."""
@@ -120,7 +119,7 @@ class Labels:
                 return Label(conversation_id, Role.NEGATIVE)
             label = listed
         else:
-            label = tables.get(_stem(source), {}).get(conversation_id)
+            label = tables.get(stem_of(source), {}).get(conversation_id)
             if label is not None and listed is not None:
                 raise TranscriptError(
                     f"labelled in {label.path} already", path=listed.path, line=listed.line, field="conversation_id"
@@ -143,8 +142,8 @@ class Labels:
         for folder, tables in self._folders.items():
             if tables is None:
                 continue
-            unread = {_stem(name) for name in os.listdir(folder or ".") if ".jsonl" in name}
-            unread -= {_stem(source) for source in self._sources if os.path.dirname(source) == folder}
+            unread = {stem_of(name) for name in os.listdir(folder or ".") if ".jsonl" in name}
+            unread -= {stem_of(source) for source in self._sources if os.path.dirname(source) == folder}
             for name, table in tables.items():
                 if name not in unread:
                     unmet += [label for label in table.values() if id(label) not in self._met]
@@ -156,8 +155,8 @@ class Labels:
             return None
         folder = os.path.dirname(source)
         if folder not in self._folders:
-            path = os.path.join(folder, _SCENARIO)
-            self._folders[folder] = _read_scenario(path) if os.path.isfile(path) else None
+            path = os.path.join(folder, SCENARIO)
+            self._folders[folder] = _labels_of_folder(path) if os.path.isfile(path) else None
         return self._folders[folder]
 
 
@@ -173,7 +172,7 @@ def expand_corpus(patterns: Sequence[str]) -> list[str]:
         if os.path.isdir(pattern):
             with os.scandir(pattern) as entries:
                 names = sorted(entry.path for entry in entries if entry.is_dir())
-            folders = [name for name in names if os.path.isfile(os.path.join(name, _SCENARIO))]
+            folders = [name for name in names if os.path.isfile(os.path.join(name, SCENARIO))]
             if folders and any(name.endswith((".jsonl", ".jsonl.gz")) for name in os.listdir(pattern)):
                 folders.insert(0, pattern)
         wider += folders or [pattern]
@@ -193,6 +192,9 @@ class _Line(BaseModel):
     onset: int | None = Field(None, ge=0)
     family: str | None = Field(None, min_length=1, max_length=200)
     source: str | None = Field(None, min_length=1, max_length=200)
+    # What the producer recorded, in whatever form: it is only looked at, and never a reason to refuse the line.
+    reward: Any = None
+    correct: Any = None
 
 
 _validate = TypeAdapter(_Line).validate_json
@@ -267,85 +269,38 @@ def _label(line: bytes, path: str, number: int) -> Label:
         entry.source,
         path,
         number,
+        _succeeded(entry),
     )
+
+
+def _succeeded(entry: _Line) -> bool | None:
+    """Whether the run reached its goal, ``None`` if neither of both fields says so."""
+    if isinstance(entry.correct, bool):
+        return entry.correct
+    reward = entry.reward
+    return reward >= 1 if isinstance(reward, int | float) and not isinstance(reward, bool) else None
 
 
 # ---------------------------------------------------------------------- scenario folders
 
 
-class _Window(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    quiet: bool = False
-    halt_from: int | None = Field(None, ge=0)
-    onset: int | None = Field(None, ge=0)
-
-
-_Model = TypeVar("_Model", bound=_Window)
-
-
-class _Table(_Window):
-    count: int | None = Field(None, ge=1, le=1_000_000)
-    policy: dict[str, object] | None = None
-    embedder: str | None = None
-    conversations: dict[str, dict[str, object]] = {}
-
-
-def _read_scenario(path: str) -> dict[str, dict[str, Label]]:
+def _labels_of_folder(path: str) -> dict[str, dict[str, Label]]:
     """Return the labels of a ``scenario.toml`` by the name of the transcript and the conversation."""
-    try:
-        with open(path, "rb") as file:
-            tables = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
-        raise TranscriptError(f"not TOML: {reason}", path=path) from None
-    except OSError as error:
-        raise TranscriptError(f"cannot be read: {error.strerror}", path=path) from None
     group = os.path.basename(os.path.dirname(os.path.abspath(path)))
     return {
-        name: {label.conversation_id: label for label in _of_table(name, table, group, path)}
-        for name, table in tables.items()
+        name: {label.conversation_id: label for label in _labels_of_table(name, table, group, path)}
+        for name, table in read_tables(path).items()
     }
 
 
-def _of_table(name: str, values: object, group: str, path: str) -> Iterator[Label]:
-    table = _checked(_Table, values, path, (name,))
-    ids: Iterable[str] = [name] if table.count is None else (f"{name}-{number + 1}" for number in range(table.count))
+def _labels_of_table(name: str, table: Table, group: str, path: str) -> Iterator[Label]:
     # What is expected under a policy or with an embedder of its own says nothing about the policy that is being tuned.
     apart = table.policy is not None or table.embedder is not None
-    if table.policy is not None:
-        _check_policy(table.policy, path, f"{name}.policy")
-    for conversation_id in ids:
-        own = table.conversations.get(conversation_id, {})
-        shared = table.model_dump(exclude={"count", "conversations", "policy", "embedder"})
-        window = _checked(_Window, shared | own, path, (name, "conversations", conversation_id))
-        if window.quiet:
+    for conversation_id in table.ids(name):
+        expected = table.expectation(name, conversation_id, path)
+        if expected.quiet:
             role = Role.IGNORE if apart else Role.NEGATIVE
             yield Label(conversation_id, role, source=group, path=path)
-            continue
-        if window.halt_from is None and window.onset is None:
-            reason = "missing; a scenario is quiet, or says from which message on it must be halted"
-            raise TranscriptError(reason, path=path, field=f"{name}.halt_from")
-        earliest = window.halt_from if window.halt_from is not None else max(0, (window.onset or 0) - TOLERANCE)
-        role = Role.IGNORE if apart else Role.POSITIVE
-        yield Label(conversation_id, role, window.onset, earliest, group, None, path)
-
-
-def _check_policy(sections: dict[str, object], path: str, place: str) -> None:
-    try:
-        load_settings(overrides=sections)
-    except ConfigError as error:
-        raise TranscriptError(str(error), path=path, field=place) from None
-
-
-def _checked(model: type[_Model], values: object, path: str, place: tuple[str, ...]) -> _Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join((*place, *map(str, problem["loc"])))
-        raise TranscriptError(problem["msg"], path=path, field=field) from None
-
-
-def _stem(source: str) -> str:
-    return os.path.basename(source).split(".jsonl")[0]
+        else:
+            role = Role.IGNORE if apart else Role.POSITIVE
+            yield Label(conversation_id, role, expected.onset, expected.halt_from, group, None, path)

@@ -25,7 +25,7 @@ from agentbreaker.policy import Policy
 from agentbreaker.replay import ReplayReport, replay
 from agentbreaker.verdict import Decision, evidence_of, score_of
 
-__all__ = ["LOWEST_EVIDENCE", "Case", "Rise", "Trail", "join", "measure", "measuring_policy"]
+__all__ = ["LOWEST_EVIDENCE", "Case", "Rise", "Trail", "join", "length_of", "measure", "measuring_policy"]
 
 #: Evidence below this is not recorded; no threshold may be tried below it.
 LOWEST_EVIDENCE = 0.01
@@ -85,14 +85,14 @@ class Trail:
         """Take the next message with what the guard said about it."""
         self.resent += self._characters
         if message.kind != "system":
-            self._characters += _length(message)
+            self._characters += length_of(message)
         if decision.code is not None and decision.score > self.highest:
             self.rises.append(Rise(number, decision.score, decision.code, self.resent))
             self._scores.append(decision.score)
 
 
-def _length(message: Message) -> int:
-    """Characters of a message; those of its tool call or result where it has no text of its own."""
+def length_of(message: Message) -> int:
+    """Return the characters of a message; those of its tool call or result where it has no text of its own."""
     tool = message.tool
     if message.content or tool is None:
         return len(message.content)

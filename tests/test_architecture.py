@@ -54,6 +54,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "transcripts",
         "replay",
         "bench",
+        "bench_figures",
+        "bench_baseline",
+        "scenario",
+        "check",
         "labels",
         "trails",
         "calibration",
@@ -64,7 +68,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "serve",
         "embedders",
     ),
-    "entry": ("cli", "cli_files", "cli_tune", "pytest_plugin", "__main__"),
+    "entry": ("cli", "cli_files", "cli_tune", "cli_bench", "cli_check", "pytest_plugin", "pytest_run", "__main__"),
 }
 #: These may import anything; only the entry layer may import them.
 FREE = ("__init__", "testing")

@@ -813,12 +813,14 @@ def test_no_command_prints_the_help(tmp_path: Path) -> None:
     """Without a command the commands are listed."""
     result = shell(cwd=tmp_path)
     assert result.code == 2
-    for command in ("replay", "explain", "demo", "policy"):
+    for command in ("replay", "check", "bench", "explain", "demo", "policy"):
         assert re.search(rf"^\W*{command} ", result.out + result.err, re.M), command
     assert "Traceback" not in result.err
 
 
-@pytest.mark.parametrize("command", [[], ["replay"], ["explain"], ["demo"], ["policy"], ["policy", "init"]])
+@pytest.mark.parametrize(
+    "command", [[], ["replay"], ["check"], ["bench"], ["explain"], ["demo"], ["policy"], ["policy", "init"]]
+)
 def test_every_command_has_help(cli: Cli, command: list[str]) -> None:
     """``--help`` prints a usage line and succeeds."""
     result = cli(*command, "--help")

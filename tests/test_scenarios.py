@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from agentbreaker.embedders.recorded import RecordedEmbedder
 from agentbreaker.embedding import Meaning, reference_sentences, unit_vectors
 from agentbreaker.replay import read_sources, replay
+from agentbreaker.scenario import results, scenarios_in
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 FOLDERS = sorted(path.parent for path in SCENARIOS.glob("*/scenario.toml"))
@@ -45,18 +47,17 @@ def known_misses() -> dict[str, dict[str, str]]:
 @cache
 def outcomes(folder: Path) -> dict[str, tuple[str, Any, Any]]:
     """Replay a folder, each table with its policy or the default one: table, outcome and report by conversation."""
-    report = module("_report")
     return {
-        result.conversation_id: (name, report.outcome_of(expected, result), result)
-        for name, expected, result in report.results(folder)
+        result.conversation_id: (scenario.name, expected.outcome(result), result)
+        for scenario, expected, result in results(folder)
     }
 
 
 CASES = [
     (folder, conversation)
     for folder in FOLDERS
-    for name, table in tables(folder).items()
-    for conversation in module("_report").conversation_ids(name, table)
+    for scenario in scenarios_in(folder)
+    for conversation in scenario.table.ids(scenario.name)
 ]
 
 
@@ -77,9 +78,10 @@ def test_every_transcript_has_a_table_with_a_story(folder: Path) -> None:
     """No scenario without an expectation and a story, no expectation without a scenario, no unknown key."""
     expected = tables(folder)
     assert set(expected) == {path.name.split(".jsonl")[0] for path in folder.glob("*.jsonl*")}
-    ids = module("_report").conversation_ids
     found = {(name, conversation) for conversation, (name, _, _) in outcomes(folder).items()}
-    assert found == {(name, conversation) for name, table in expected.items() for conversation in ids(name, table)}
+    assert found == {
+        (each.name, conversation) for each in scenarios_in(folder) for conversation in each.table.ids(each.name)
+    }
     for table in expected.values():
         assert table["story"].strip()
         assert set(table) <= {
@@ -138,7 +140,7 @@ def test_generated_files_are_what_the_generator_writes() -> None:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_a_recorded_embedder_understands_its_language(lang: str) -> None:
     """The vectors on file are good enough that the engine believes them, and a text that is not on file is an error."""
-    embedder = module("_embedder").RecordedEmbedder(SCENARIOS / module("_reworded").VECTORS[lang])
+    embedder = RecordedEmbedder(SCENARIOS / module("_reworded").VECTORS[lang])
     meaning = Meaning(
         {
             script: tuple(unit_vectors(embedder.embed(side), len(side)) for side in pair)
@@ -175,9 +177,9 @@ def test_the_readme_tells_the_same_figures() -> None:
     """What the README says about the scenarios is what the gate holds: misses beside hits."""
     counts = Counter(miss["outcome"] for miss in known_misses().values())
     quiet = sum(
-        bool(tables(folder)[name].get("quiet")) * len(module("_report").conversation_ids(name, tables(folder)[name]))
+        scenario.table.quiet * len(scenario.table.ids(scenario.name))
         for folder in FOLDERS
-        for name in tables(folder)
+        for scenario in scenarios_in(folder)
     )
     runaways = len(CASES) - quiet
     caught = runaways - counts["early"] - counts["late"] - counts["missed"]

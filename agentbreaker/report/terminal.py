@@ -1,7 +1,11 @@
-"""What a replay found, for the terminal.  Text of agents is escaped: it is never markup and never a control code."""
+"""What a replay found, for the terminal.
+
+Text of agents is escaped: it is never markup, never a control code, and, in the log of a CI job, never a command.
+"""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -23,6 +27,7 @@ __all__ = [
     "conversation_table",
     "count_of",
     "fold",
+    "no_command",
     "print_incidents",
     "print_replay",
     "print_summary",
@@ -34,6 +39,20 @@ __all__ = [
 _SHOWN_ERRORS = 5
 _SHOWN_QUIET = 20
 _STYLES = {"halted": "bold red", "warned": "yellow", "quiet": "green"}
+
+
+_COLONS = re.compile(":(?=:)")
+
+
+def no_command(text: str) -> str:
+    """Return text that a CI runner does not take for a command, wherever in a line it comes to stand.
+
+    GitHub's runner obeys a line of the log that begins with ``::name::``, and ``##[name]`` anywhere in one.
+
+    >>> no_command("::add-mask::x ##[error]")
+    ': :add-mask: :x ## [error]'
+    """
+    return _COLONS.sub(": ", text).replace("##[", "## [")
 
 
 def verdict_of(conversation: ConversationReport) -> str:
@@ -119,7 +138,7 @@ def conversation_table(conversations: Iterable[ConversationReport]) -> Table:
         laps = signals[0]["laps"] if signals else 0
         table.add_row(
             Text(verdict, style=_STYLES[verdict]),
-            Text(printable(conversation.conversation_id)),
+            Text(no_command(printable(conversation.conversation_id))),
             "" if at is None else str(at),
             str(conversation.messages),
             str(laps) if laps else "",
@@ -147,7 +166,7 @@ def print_incidents(console: Console, conversations: Iterable[ConversationReport
 
 def _print_lines(console: Console, lines: Iterable[str]) -> None:
     for number, line in enumerate(lines):
-        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
+        console.print(Text(no_command(line), style="bold" if number == 0 else ""), soft_wrap=True)
 
 
 def fold(lines: Iterable[str], width: int) -> Iterator[str]:

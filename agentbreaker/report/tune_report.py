@@ -5,17 +5,13 @@ Names come from outside and are made safe here: they are never markup and never 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from rich.table import Table
-from rich.text import Text
 
 from agentbreaker.calibration import LOWEST_CHOICE, SMALL_SOURCE
 from agentbreaker.intervals import percent, percents
 from agentbreaker.printable import printable
+from agentbreaker.report.grid import Grid, markdown_of_sections, print_sections
 from agentbreaker.report.terminal import count_of
 
 if TYPE_CHECKING:
@@ -24,28 +20,11 @@ if TYPE_CHECKING:
     from agentbreaker.calibration import Choice, FamilyRecall, OperatingPoint, SourceRate
     from agentbreaker.tune import Finding, TuneReport
 
-__all__ = ["Grid", "markdown_of", "print_tune", "sections_of"]
+__all__ = ["markdown_of", "print_tune", "sections_of"]
 
 _SHOWN_SOURCES = 12
 _SHOWN_FINDINGS = 5
 _NAME = 60
-
-
-@dataclass(slots=True)
-class Grid:
-    """A table before anybody has drawn it.
-
-    Attributes:
-        title: What it shows.
-        columns: Headings; one that begins with ``>`` stands over numbers.
-        rows: Cells, as they were written by whoever named them.
-        marked: Numbers of the rows that matter most.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-    marked: set[int] = field(default_factory=set)
 
 
 def sections_of(report: TuneReport) -> Iterator[Grid | str]:
@@ -306,52 +285,9 @@ def _findings(what: str, group: str, findings: tuple[Finding, ...]) -> Iterator[
 
 def print_tune(console: Console, report: TuneReport) -> None:
     """Print the report for people."""
-    after_table = False
-    for section in sections_of(report):
-        if isinstance(section, str):
-            if after_table:
-                console.print()
-            console.print(Text(section), soft_wrap=True)
-            after_table = False
-            continue
-        console.print()
-        console.print(Text(section.title, style="bold"), soft_wrap=True)
-        table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-        for heading in section.columns:
-            if heading.startswith(">"):
-                table.add_column(heading[1:], justify="right", no_wrap=True)
-            else:
-                table.add_column(heading, overflow="fold", min_width=12)
-        for number, row in enumerate(section.rows):
-            style = "bold green" if number in section.marked else ""
-            table.add_row(*(Text(printable(cell), style=style) for cell in row))
-        console.print(table)
-        after_table = True
+    print_sections(console, sections_of(report))
 
 
 def markdown_of(report: TuneReport) -> str:
     """Return the report in Markdown."""
-    blocks = ["# Calibration of the halt threshold"]
-    for section in sections_of(report):
-        if isinstance(section, str):
-            blocks.append(_plain(section))
-            continue
-        blocks.append(f"## {_plain(section.title)}")
-        lines = [
-            "| " + " | ".join(_plain(heading.removeprefix(">")) for heading in section.columns) + " |",
-            "|" + "|".join("---:" if heading.startswith(">") else "---" for heading in section.columns) + "|",
-        ]
-        for number, row in enumerate(section.rows):
-            cells = (_plain(printable(cell)) for cell in row)
-            strong = "**" if number in section.marked else ""
-            lines.append("| " + " | ".join(f"{strong}{cell}{strong}" for cell in cells) + " |")
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks) + "\n"
-
-
-# All that could end a cell, begin a link, a tag, an emphasis or code.
-_MARKUP = re.compile(r"([\\`*_\[\]<>|~#&])")
-
-
-def _plain(text: str) -> str:
-    return _MARKUP.sub(r"\\\1", text)
+    return markdown_of_sections("Calibration of the halt threshold", sections_of(report))

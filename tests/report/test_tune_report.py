@@ -13,7 +13,8 @@ from rich.console import Console
 from agentbreaker.config import Ladder
 from agentbreaker.labels import Labels
 from agentbreaker.message import Message
-from agentbreaker.report.tune_report import Grid, markdown_of, print_tune, sections_of
+from agentbreaker.report.grid import Grid
+from agentbreaker.report.tune_report import markdown_of, print_tune, sections_of
 from agentbreaker.trails import Trail
 from agentbreaker.tune import TuneReport, tune
 from agentbreaker.verdict import Action, Decision, score_of
