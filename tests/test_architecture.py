@@ -64,7 +64,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "serve",
         "embedders",
     ),
-    "entry": ("cli", "cli_files", "cli_tune", "pytest_plugin", "__main__"),
+    "entry": ("cli", "cli_files", "cli_formats", "cli_tune", "pytest_plugin", "__main__"),
 }
 #: These may import anything; only the entry layer may import them.
 FREE = ("__init__", "testing")
