@@ -18,6 +18,8 @@ from agentbreaker.errors import ConfigError
 from agentbreaker.message import Message
 from agentbreaker.transcripts.chat import read_chat, recognise_chat
 from agentbreaker.transcripts.native import read_native
+from agentbreaker.transcripts.openinference import read_phoenix, recognise_phoenix
+from agentbreaker.transcripts.otlp import read_otlp, recognise_otlp
 from agentbreaker.transcripts.records import Probe
 from agentbreaker.transcripts.source import ReadReport, Source, open_source
 from agentbreaker.transcripts.table import read_csv, recognise_csv
@@ -55,6 +57,8 @@ def _is_native(probe: Probe) -> bool:
 #: All formats, in the order in which they are asked; the first also takes what nobody recognises.
 FORMATS: Final[tuple[Format, ...]] = (
     Format("agentbreaker", "agentbreaker JSON Lines, version 1", _is_native, read_native),
+    Format("otlp", "OpenTelemetry traces as OTLP JSON, GenAI or OpenInference attributes", recognise_otlp, read_otlp),
+    Format("phoenix", "Phoenix: exported OpenInference spans", recognise_phoenix, read_phoenix),
     Format("chat", "OpenAI-style chat JSON Lines, a conversation or a message a line", recognise_chat, read_chat),
     Format("csv", "CSV with a header line, a message a row; --map names the columns", recognise_csv, read_csv),
 )

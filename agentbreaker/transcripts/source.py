@@ -299,16 +299,21 @@ class _Bytes(io.RawIOBase):
         return self._head
 
     def look_at_lines(self, size: int) -> bytes:
-        """Return the beginning: one line with something in it at least, if it ends within `size` bytes.
+        """Return the beginning, at most `size` bytes: of JSON Lines not more than is there, but a line at least.
 
-        Not more than is there: a pipe is read as it fills.  What breaks is raised when it is reached.
+        A pipe is read as it fills.  What breaks is raised when it is reached.
         """
         try:
-            while len(self._head) < size and b"\n" not in self._head.lstrip() and self._more(size - len(self._head)):
+            while self._more(size - len(self._head)) and len(self._head) < size and not self._has_record():
                 pass
         except (*_UNPACKING, OSError) as fault:
             self._fault = fault
         return self._head
+
+    def _has_record(self) -> bool:
+        """Whether a first line is there that is complete in itself, and not the beginning of a document."""
+        first, newline, _ = self._head.lstrip().partition(b"\n")
+        return bool(newline) and not first.startswith((b"[", _BOM + b"[")) and first.rstrip()[-1:] not in (b"{", b",")
 
     def drop(self, size: int) -> bytes:
         """Take `size` bytes off the beginning; return what stays of it."""

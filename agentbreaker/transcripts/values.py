@@ -11,7 +11,19 @@ from agentbreaker.message import Usage
 from agentbreaker.transcripts.records import parse_value
 from agentbreaker.transcripts.schema import MAX_NAME, UnreadableError, compact_json
 
-__all__ = ["cost_of", "count_of", "first_name", "items_of", "mapping_of", "moment_of", "name_of", "text_of", "usage_of"]
+__all__ = [
+    "cost_of",
+    "count_of",
+    "first_name",
+    "items_of",
+    "last_text",
+    "mapping_of",
+    "moment_of",
+    "name_of",
+    "text_of",
+    "unpacked",
+    "usage_of",
+]
 
 _MAX_DEPTH: Final = 8
 _MOST_TOKENS: Final = 2**63 - 1
@@ -45,17 +57,18 @@ def items_of(value: Any) -> list[dict[str, Any]]:
 
     A list written as JSON text is read.
     """
-    value = _unpacked(value)
+    value = unpacked(value)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def mapping_of(value: Any) -> dict[str, Any]:
     """Return an object, also one that is written as JSON text; an empty one where it is something else."""
-    value = _unpacked(value)
+    value = unpacked(value)
     return value if isinstance(value, dict) else {}
 
 
-def _unpacked(value: Any) -> Any:
+def unpacked(value: Any) -> Any:
+    """Return what JSON text holds; anything else, and text that is no JSON object or array, as it is."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return parse_value(value.encode("utf-8", "surrogatepass"))
@@ -87,6 +100,33 @@ def text_of(value: Any, depth: int = _MAX_DEPTH) -> str:
         return compact_json(value)
     except (RecursionError, ValueError, TypeError):
         return ""
+
+
+_STATE: Final = ("messages", "output", "input", "generations", "content", "text", "answer", "query", "question")
+
+
+def last_text(value: Any, depth: int = _MAX_DEPTH) -> str:
+    """Return the latest text of what an agent was given or gave: a text, a message, a list of them, or a state.
+
+    Tracing systems record inputs and outputs as they were, often as JSON text of a state with ``messages`` in it.
+    """
+    if depth == 0:
+        return ""
+    value = unpacked(value) if depth == _MAX_DEPTH else value
+    if isinstance(value, list):
+        return next((text for item in reversed(value) if (text := last_text(item, depth - 1))), "")
+    if isinstance(value, dict):
+        if isinstance(value.get("kwargs"), dict) and "content" in value["kwargs"]:
+            return text_of(value["kwargs"]["content"], depth - 1)
+        if isinstance(value.get("parts"), list):
+            return text_of(value["parts"], depth - 1)
+        if isinstance(value.get("message"), dict):
+            return last_text(value["message"], depth - 1)
+        for field in _STATE:
+            if field in value and (text := last_text(value[field], depth - 1)):
+                return text
+        return "" if {"role", "type"} & value.keys() else text_of(value, depth - 1)
+    return text_of(value, depth - 1)
 
 
 def count_of(value: Any) -> int:
