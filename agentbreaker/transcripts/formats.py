@@ -17,6 +17,8 @@ from typing import BinaryIO, Final
 from agentbreaker.errors import ConfigError
 from agentbreaker.message import Message
 from agentbreaker.transcripts.chat import read_chat, recognise_chat
+from agentbreaker.transcripts.langfuse import read_langfuse, recognise_langfuse
+from agentbreaker.transcripts.langsmith import read_langsmith, recognise_langsmith
 from agentbreaker.transcripts.native import read_native
 from agentbreaker.transcripts.openinference import read_phoenix, recognise_phoenix
 from agentbreaker.transcripts.otlp import read_otlp, recognise_otlp
@@ -59,6 +61,8 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("agentbreaker", "agentbreaker JSON Lines, version 1", _is_native, read_native),
     Format("otlp", "OpenTelemetry traces as OTLP JSON, GenAI or OpenInference attributes", recognise_otlp, read_otlp),
     Format("phoenix", "Phoenix: exported OpenInference spans", recognise_phoenix, read_phoenix),
+    Format("langsmith", "LangSmith runs, as its SDK writes them", recognise_langsmith, read_langsmith),
+    Format("langfuse", "Langfuse exports of observations, new and legacy", recognise_langfuse, read_langfuse),
     Format("chat", "OpenAI-style chat JSON Lines, a conversation or a message a line", recognise_chat, read_chat),
     Format("csv", "CSV with a header line, a message a row; --map names the columns", recognise_csv, read_csv),
 )

@@ -12,7 +12,7 @@ from agentbreaker.message import Tool, Usage
 from agentbreaker.transcripts.spans import Span, SpanKind
 from agentbreaker.transcripts.values import cost_of, items_of, last_text, name_of, text_of, unpacked, usage_of
 
-__all__ = ["fill_from_genai", "is_genai"]
+__all__ = ["calls_of_message", "fill_from_genai", "is_genai"]
 
 _OPERATIONS: Final[dict[str, SpanKind]] = {
     "invoke_agent": "agent",
@@ -117,13 +117,13 @@ def _content(span: Span, attributes: Mapping[str, Any]) -> None:
     span.from_user = bool(requests) and requests[-1].get("role") == "user"
     span.said = last_text(said[-1:]) if said else ""
     for message in said:
-        span.calls += _calls(message)
+        span.calls += calls_of_message(message)
     if not asked and not said:
         span.asked = last_text(_first(attributes, ("traceloop.entity.input", "gen_ai.prompt")))
         span.said = last_text(_first(attributes, ("traceloop.entity.output", "gen_ai.completion")))
 
 
-def _calls(message: Mapping[str, Any]) -> list[Tool]:
+def calls_of_message(message: Mapping[str, Any]) -> list[Tool]:
     """The tool calls of an answer: parts of the new form, or ``tool_calls`` of the old ones."""
     found = [part for part in items_of(message.get("parts")) if part.get("type") == "tool_call"]
     for call in items_of(message.get("tool_calls")):

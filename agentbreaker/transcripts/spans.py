@@ -51,6 +51,7 @@ class Span:
         tool: The tool call with its result.
         model: Name of the model.
         usage, cost_usd: Tokens and US dollars, of this span or with those below it.
+        is_node: The agent is a node of a graph: one that only runs tools is no agent.
     """
 
     trace_id: str
@@ -71,6 +72,7 @@ class Span:
     model: str | None = None
     usage: Usage | None = None
     cost_usd: float | None = None
+    is_node: bool = False
 
     @property
     def size(self) -> int:

@@ -41,9 +41,11 @@ class _Trace:
         for span in spans:
             if span.kind == "other" and (span.usage is not None or span.cost_usd is not None):
                 span.kind = "model"
+        self._unmask()
         self._frame: dict[Span, Span | None] = {}
         self._teams: set[Span] = set()
         self._find_frames()
+        self._adopt_tools()
         self._models: dict[Span | None, list[Span]] = {}
         self._tooled: set[Span | None] = set()
         self._delegating: dict[Span, Span] = {}
@@ -128,14 +130,33 @@ class _Trace:
         for span in covered:
             span.usage = span.cost_usd = None
 
-    def _find_frames(self) -> None:
-        """Find the agent in whose span each span lies, and the teams, which are no agents."""
-        busy: set[Span] = set()
-        within: dict[Span, set[Span]] = {}
+    def _owners(self) -> dict[Span, Span | None]:
+        """The nearest span of an agent around each span."""
         owner: dict[Span, Span | None] = {}
         for span in sorted(self._spans, key=self._depth.__getitem__):
             parent = self._parent[span]
             owner[span] = None if parent is None else parent if parent.kind == "agent" else owner[parent]
+        return owner
+
+    def _unmask(self) -> None:
+        """Take what is no agent of its own for what it is: a wrapper of the same name, a node that only runs tools."""
+        owner = self._owners()
+        for span, above in owner.items():
+            if span.kind == "agent" and above is not None and above.name == span.name:
+                span.kind = "other"
+        owner = self._owners()
+        owning = {
+            kind: {owner[span] for span in self._spans if span.kind == kind} for kind in ("model", "tool", "agent")
+        }
+        for node in owning["tool"] - owning["model"] - owning["agent"]:
+            if node is not None and node.is_node:
+                node.kind = "other"
+
+    def _find_frames(self) -> None:
+        """Find the agent in whose span each span lies, and the teams, which are no agents."""
+        busy: set[Span] = set()
+        within: dict[Span, set[Span]] = {}
+        owner = self._owners()
         for span in self._spans:
             above = owner[span]
             if above is not None:
@@ -213,6 +234,16 @@ class _Trace:
             elif bill.usage is not None or bill.cost_usd is not None:
                 ready.append(bill)
         yield from ready
+
+    def _adopt_tools(self) -> None:
+        """Give the tools of a node that only runs tools to the agent whose turn came before."""
+        latest: dict[Span | None, Span] = {}
+        for span in self._spans:
+            above = self._frame[span]
+            if span.kind == "agent" and span not in self._teams:
+                latest[above] = span
+            elif span.kind == "tool" and span.is_node and above in latest:
+                self._frame[span] = latest[above]
 
     def _speaker(self, span: Span) -> str:
         frame = self._frame[span]

@@ -1,6 +1,6 @@
 """Makes the samples that real libraries write; run by hand where those are installed, never by the tests.
 
-``pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-common autogen-agentchat==0.7.5``, then
+``pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-common autogen-agentchat==0.7.5 langchain``, then
 ``python tests/transcripts/make_samples.py [NAME ...]``.
 """
 
@@ -227,8 +227,9 @@ def otlp_autogen() -> str:
 LINES = {"ann": ["Draft: one batch.", "Two batches then."], "bob": ["One is too large.", "Agreed."]}
 
 
-def replay(lines: list[str]) -> Any:
-    """A model of AutoGen's that says what it is given."""
+def replay(lines: list[Any]) -> Any:
+    """A model of AutoGen's that says what it is given, or calls its tool with it."""
+    from autogen_core import FunctionCall
     from autogen_core.models import ChatCompletionClient, CreateResult, ModelInfo, RequestUsage
 
     class Replay(ChatCompletionClient):
@@ -237,7 +238,10 @@ def replay(lines: list[str]) -> Any:
 
         async def create(self, messages: Any, **_: Any) -> CreateResult:
             usage = RequestUsage(prompt_tokens=100 + 10 * len(messages), completion_tokens=7)
-            return CreateResult(finish_reason="stop", content=self.left.pop(0), usage=usage, cached=False)
+            line = self.left.pop(0)
+            if isinstance(line, dict):
+                line = [FunctionCall(id="c1", name="count", arguments=json.dumps(line))]
+            return CreateResult(finish_reason="stop", content=line, usage=usage, cached=False)
 
         def create_stream(self, *_: Any, **__: Any) -> Any:
             raise NotImplementedError
@@ -267,7 +271,113 @@ def replay(lines: list[str]) -> Any:
     return Replay()
 
 
-MAKERS = {"otlp.json": otlp, "otlp-old.jsonl": otlp_old, "otlp-autogen.json": otlp_autogen}
+def langsmith() -> str:
+    """What LangChain's own tracer records of a graph: an agent with a tool, then a reviewer, twice."""
+    from langchain.agents import create_agent
+    from langchain_core.language_models import GenericFakeChatModel
+    from langchain_core.messages import AIMessage
+    from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+    from langgraph.graph import END, START, MessagesState, StateGraph
+
+    usage = {"input_tokens": 900, "output_tokens": 20, "total_tokens": 920, "input_token_details": {"cache_read": 256}}
+
+    class Model(GenericFakeChatModel):
+        def bind_tools(self, tools: Any, **_: Any) -> Any:
+            return self
+
+    def describe(table: str) -> str:
+        """Describe a table."""
+        return f"{table}: 41,208 rows"
+
+    def says(*lines: Any) -> Any:
+        return Model(messages=iter([AIMessage(**line, usage_metadata=usage) for line in lines]))
+
+    call = {"name": "describe", "args": {"table": "orders"}, "id": "c1"}
+    model = says({"content": "", "tool_calls": [call]}, {"content": "One batch?"}, {"content": "Two batches, then."})
+    judge = says({"content": "One is too large."}, {"content": "Agreed."})
+
+    def reviewer(state: Any) -> Any:
+        return {"messages": [judge.invoke(state["messages"])]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("planner", create_agent(model, [describe], name="planner"))
+    builder.add_node("reviewer", reviewer)
+    builder.add_edge(START, "planner")
+    builder.add_edge("planner", "reviewer")
+    builder.add_conditional_edges("reviewer", lambda state: END if len(state["messages"]) > 5 else "planner")
+    collector = RunCollectorCallbackHandler()
+    config = {"callbacks": [collector], "metadata": {"thread_id": "ticket-7"}}
+    builder.compile().invoke({"messages": [("user", "Import the orders.")]}, config)
+    fields = [
+        "id",
+        "trace_id",
+        "parent_run_id",
+        "dotted_order",
+        "name",
+        "run_type",
+        "start_time",
+        "end_time",
+        "error",
+        "inputs",
+        "outputs",
+    ]
+    lines = []
+
+    def write(run: Any) -> None:
+        record = {field: getattr(run, field) for field in fields}
+        record["extra"] = {"metadata": (run.extra or {}).get("metadata", {})}
+        lines.append(
+            json.dumps(record, default=lambda value: value.model_dump() if hasattr(value, "model_dump") else str(value))
+        )
+        for child in run.child_runs:
+            write(child)
+
+    for run in collector.traced_runs:
+        write(run)
+    return "\n".join(lines) + "\n"
+
+
+def autogen_team() -> Any:
+    """Two agents of AutoGen, one with a tool."""
+    from autogen_agentchat.agents import AssistantAgent
+    from autogen_agentchat.conditions import MaxMessageTermination
+    from autogen_agentchat.teams import RoundRobinGroupChat
+
+    def count(table: str) -> str:
+        """Count the rows of a table."""
+        return f"{table}: 41,208 rows"
+
+    agents = [
+        AssistantAgent("ann", replay(LINES["ann"]), description="ann"),
+        AssistantAgent("bob", replay([{"table": "orders"}, *LINES["bob"]]), tools=[count], description="bob"),
+    ]
+    return RoundRobinGroupChat(agents, termination_condition=MaxMessageTermination(5))
+
+
+def autogen() -> str:
+    """The ``TaskResult`` of a run."""
+    return asyncio.run(autogen_team().run(task="Plan the import.")).model_dump_json(indent=1) + "\n"
+
+
+def autogen_state() -> str:
+    """The state that the same team saves."""
+
+    async def run() -> Any:
+        team = autogen_team()
+        await team.run(task="Plan the import.")
+        return await team.save_state()
+
+    return json.dumps(asyncio.run(run()), indent=1) + "\n"
+
+
+MAKERS = {
+    "otlp.json": otlp,
+    "otlp-old.jsonl": otlp_old,
+    "otlp-autogen.json": otlp_autogen,
+    "langsmith.jsonl": langsmith,
+    "autogen.json": autogen,
+    "autogen-state.json": autogen_state,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or MAKERS:

@@ -195,3 +195,33 @@ def test_room_for_spans_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(messages) == report.messages == 40
     assert report.skipped == 20
     assert set(report.reasons) == {"trace: no room to hold its trace: what follows is read as a trace of its own"}
+
+
+def test_a_node_that_only_runs_tools_is_no_agent() -> None:
+    """The tools of a graph's tool node are those of the agent that ran before it."""
+    messages = read(
+        span("1", None, "agent", "ann", 0, 2, is_node=True),
+        model("2", "1", 0, 1, calls=[Tool("look")], usage=Usage(5, 5)),
+        span("3", None, "agent", "tools", 3, 6, is_node=True, said="5"),
+        span("4", "3", "tool", "look", 4, 5, tool=Tool("look", result="5"), is_node=True),
+        span("5", None, "agent", "ann", 7, 9, is_node=True),
+        model("6", "5", 7, 8, "It is 5."),
+    )
+    assert [one for one in edges(messages) if one[2] != "message"] == [
+        ("ann", "look", "tool_call"),
+        ("look", "ann", "tool_result"),
+    ]
+    assert {message.sender for message in messages} == {"ann", "look"}
+
+
+def test_a_wrapper_of_the_same_name_is_no_call() -> None:
+    """Frameworks put a span around an agent's span under the same name: an agent does not ask itself."""
+    messages = read(
+        span("1", None, "agent", "ann", 0, 9, asked="Go."),
+        span("2", "1", "agent", "ann", 1, 8, asked="Go."),
+        model("3", "2", 2, 3, "Gone."),
+    )
+    assert [(message.sender, message.recipient, message.content) for message in messages] == [
+        ("user", "ann", "Go."),
+        ("ann", None, "Gone."),
+    ]
