@@ -11,6 +11,8 @@ __all__ = ["Addressing", "spoken_to_next"]
 
 #: Messages that wait for another speaker, over all conversations; the oldest conversation is let go first.
 _MAX_WAITING: Final = 1000
+#: And so many characters of text.
+_MAX_WAITING_CHARACTERS: Final = 4_000_000
 
 
 class Addressing:
@@ -21,11 +23,12 @@ class Addressing:
     other.
     """
 
-    __slots__ = ("_number", "_waiting")
+    __slots__ = ("_characters", "_number", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Message]] = {}
         self._number = 0
+        self._characters = 0
 
     def push(self, message: Message) -> list[Message]:
         """Take the next message; return those that need wait no longer."""
@@ -37,21 +40,26 @@ class Addressing:
                 one.recipient, one.inferred = message.sender, True
             if unaddressed or not any(map(_is_open, held)):
                 done += held
-                self._number -= len(held)
+                self._forget(held)
                 held.clear()
         held.append(message)
         self._number += 1
-        if self._number > _MAX_WAITING:
+        self._characters += _characters(message)
+        while self._number > _MAX_WAITING or self._characters > _MAX_WAITING_CHARACTERS:
             oldest = self._waiting.pop(next(iter(self._waiting)))
-            self._number -= len(oldest)
+            self._forget(oldest)
             done += oldest
         return done
+
+    def _forget(self, messages: list[Message]) -> None:
+        self._number -= len(messages)
+        self._characters -= sum(map(_characters, messages))
 
     def end(self) -> list[Message]:
         """Return what still waits: the last speakers speak to nobody that is known."""
         done = [message for held in self._waiting.values() for message in held]
         self._waiting.clear()
-        self._number = 0
+        self._number = self._characters = 0
         return done
 
 
@@ -61,6 +69,11 @@ def spoken_to_next(messages: Iterable[Message]) -> Iterator[Message]:
     for message in messages:
         yield from addressing.push(message)
     yield from addressing.end()
+
+
+def _characters(message: Message) -> int:
+    result = "" if message.tool is None else message.tool.result or ""
+    return len(message.content) + len(result)
 
 
 def _is_open(message: Message) -> bool:

@@ -16,7 +16,9 @@ from typing import BinaryIO, Final
 
 from agentbreaker.errors import ConfigError
 from agentbreaker.message import Message
+from agentbreaker.transcripts.autogen import read_autogen, recognise_autogen
 from agentbreaker.transcripts.chat import read_chat, recognise_chat
+from agentbreaker.transcripts.claude_code import read_claude_code, recognise_claude_code
 from agentbreaker.transcripts.langfuse import read_langfuse, recognise_langfuse
 from agentbreaker.transcripts.langsmith import read_langsmith, recognise_langsmith
 from agentbreaker.transcripts.native import read_native
@@ -63,6 +65,8 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("phoenix", "Phoenix: exported OpenInference spans", recognise_phoenix, read_phoenix),
     Format("langsmith", "LangSmith runs, as its SDK writes them", recognise_langsmith, read_langsmith),
     Format("langfuse", "Langfuse exports of observations, new and legacy", recognise_langfuse, read_langfuse),
+    Format("autogen", "AutoGen 0.7: TaskResult, team state, or messages a line", recognise_autogen, read_autogen),
+    Format("claude-code", "Claude Code sessions, with their subagents", recognise_claude_code, read_claude_code),
     Format("chat", "OpenAI-style chat JSON Lines, a conversation or a message a line", recognise_chat, read_chat),
     Format("csv", "CSV with a header line, a message a row; --map names the columns", recognise_csv, read_csv),
 )

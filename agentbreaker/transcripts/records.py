@@ -157,6 +157,8 @@ def _elements(source: Source) -> Iterator[bytes]:
     def end() -> Iterator[bytes]:
         nonlocal size
         text, length = bytes(element), size
+        # The line is that of what is in it, not of the comma before.
+        source.line += text[: len(text) - len(text.lstrip())].count(b"\n")
         element.clear()
         size = 0
         if length > MAX_LINE_BYTES:

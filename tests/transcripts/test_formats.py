@@ -22,7 +22,7 @@ from agentbreaker.transcripts.source import Source
 
 SAMPLES = Path(__file__).parent / "samples"
 #: Samples are named after their format: ``chat.jsonl``, ``chat-2.jsonl``; beside each stands what is read of it.
-FILES = sorted(path for path in SAMPLES.iterdir() if ".expected." not in path.name)
+FILES = sorted(path for path in SAMPLES.iterdir() if path.is_file() and ".expected." not in path.name)
 NAMES = [one.name for one in FORMATS]
 #: What the user says with ``--map``.
 COLUMNS = {"csv": {"conversation_id": "run"}}
