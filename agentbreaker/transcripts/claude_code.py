@@ -144,8 +144,7 @@ def _subagent(path: str, main: Source, session: _Session, agent_id: str, stack: 
     except TranscriptError as error:
         if main.strict:
             raise
-        report.skipped += 1
-        report.errors.append(error)
+        report._skip(error)
 
 
 def _timed(messages: Iterator[Message]) -> Iterator[tuple[float, Message]]:

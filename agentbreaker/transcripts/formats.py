@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 
 from agentbreaker.errors import ConfigError
 from agentbreaker.message import Message
+from agentbreaker.transcripts.atif import read_atif, recognise_atif
 from agentbreaker.transcripts.autogen import read_autogen, recognise_autogen
 from agentbreaker.transcripts.chat import read_chat, recognise_chat
 from agentbreaker.transcripts.claude_code import read_claude_code, recognise_claude_code
@@ -67,6 +68,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("langfuse", "Langfuse exports of observations, new and legacy", recognise_langfuse, read_langfuse),
     Format("autogen", "AutoGen 0.7: TaskResult, team state, or messages a line", recognise_autogen, read_autogen),
     Format("claude-code", "Claude Code sessions, with their subagents", recognise_claude_code, read_claude_code),
+    Format("atif", "ATIF trajectories, with their subagents", recognise_atif, read_atif),
     Format("chat", "OpenAI-style chat JSON Lines, a conversation or a message a line", recognise_chat, read_chat),
     Format("csv", "CSV with a header line, a message a row; --map names the columns", recognise_csv, read_csv),
 )

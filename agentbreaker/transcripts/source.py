@@ -89,12 +89,14 @@ class ReadReport:
         """Pass messages on, and note who speaks in which conversation and as what format they were read."""
         before = self.messages
         senders, conversations = self._senders, self._conversations
+        latest: str | None = None
         try:
             for message in messages:
                 if message.kind in _SAID and message.role not in ("user", "system") and len(senders) < _MAX_COUNTED:
                     senders.add(hash(message.sender))
-                if len(conversations) < _MAX_COUNTED:
-                    conversations.add(hash((path, message.conversation_id)))
+                if message.conversation_id != latest and len(conversations) < _MAX_COUNTED:
+                    latest = message.conversation_id
+                    conversations.add(hash((path, latest)))
                 yield message
         finally:
             self.formats[name] = self.formats.get(name, 0) + self.messages - before
