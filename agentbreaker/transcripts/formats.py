@@ -62,7 +62,7 @@ def _is_native(probe: Probe) -> bool:
 #: All formats, in the order in which they are asked; the first also takes what nobody recognises.
 FORMATS: Final[tuple[Format, ...]] = (
     Format("agentbreaker", "agentbreaker JSON Lines, version 1", _is_native, read_native),
-    Format("otlp", "OpenTelemetry traces as OTLP JSON, GenAI or OpenInference attributes", recognise_otlp, read_otlp),
+    Format("otlp", "OTLP JSON of OpenTelemetry, GenAI or OpenInference attributes", recognise_otlp, read_otlp),
     Format("phoenix", "Phoenix: exported OpenInference spans", recognise_phoenix, read_phoenix),
     Format("langsmith", "LangSmith runs, as its SDK writes them", recognise_langsmith, read_langsmith),
     Format("langfuse", "Langfuse exports of observations, new and legacy", recognise_langfuse, read_langfuse),
