@@ -1,4 +1,4 @@
-"""The command line: ``agentbreaker demo | replay | check | bench | tune | explain | policy``.
+"""The command line: ``agentbreaker demo | replay | convert | formats | check | bench | tune | explain | policy``.
 
 Exit codes: 0 success, 1 findings that were not tolerated, 2 usage or configuration, 3 unreadable input, and 141
 where the reader of the output has gone, as in ``| head``.
@@ -24,8 +24,16 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agentbreaker import __version__, cli_bench, cli_check, cli_tune
-from agentbreaker.cli_files import EXIT_UNREADABLE, progress_bar, read_files, write_file
+from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_tune
+from agentbreaker.cli_files import (
+    EXIT_UNREADABLE,
+    FORMAT_HELP,
+    MAP_HELP,
+    columns_of,
+    progress_bar,
+    read_files,
+    write_file,
+)
 from agentbreaker.detectors import DETECTORS
 from agentbreaker.errors import AgentBreakerError, ConfigError, TranscriptError
 from agentbreaker.policy import Policy
@@ -33,6 +41,7 @@ from agentbreaker.printable import printable
 from agentbreaker.replay import ConversationReport, ReplayReport, replay
 from agentbreaker.report.terminal import fold, print_replay, print_unreadable
 from agentbreaker.transcripts import ReadReport, expand_paths
+from agentbreaker.transcripts.formats import find_format
 
 __all__ = ["app", "main"]
 
@@ -143,9 +152,14 @@ def replay_command(
     ] = False,
     show_all: Annotated[bool, typer.Option("--all", help="List the quiet conversations too, however many.")] = False,
     incidents: Annotated[int, typer.Option("--incidents", min=0, help="Halts that are explained in full.")] = 3,
+    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
+    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
 ) -> None:
     """Replay recorded conversations: what would have been halted, where, and what came after it."""
     rules = Policy(policy)
+    if format_name is not None:
+        find_format(format_name)
+    names = columns_of(columns)
     files = expand_paths(paths)
     read, totals = ReadReport(), ReplayReport()
     broken: list[TranscriptError] = []
@@ -158,7 +172,7 @@ def replay_command(
     found = False
     kept: list[ConversationReport] = []
     with progress or nullcontext():
-        messages = read_files(files, strict, read, broken, progress)
+        messages = read_files(files, strict, read, broken, progress, format_name=format_name, columns=names)
         for conversation in replay(messages, rules, report=totals):
             found = found or _matches(conversation, fail_on)
             if output_format is OutputFormat.JSONL:
@@ -218,6 +232,8 @@ def _print_json(
             "detectors": totals.detectors,
             "forgotten": totals.forgotten,
             "lines_skipped": read.skipped,
+            "formats": read.formats,
+            "skipped_because": read.reasons,
         },
         "unreadable": [str(error) for error in broken],
         "skipped": [str(error) for error in read.errors],
@@ -232,6 +248,8 @@ def _print_json(
 app.command("check")(cli_check.check_command)
 app.command("bench")(cli_bench.bench_command)
 app.command("tune")(cli_tune.tune_command)
+app.command("convert")(cli_formats.convert_command)
+app.command("formats")(cli_formats.formats_command)
 
 
 # ---------------------------------------------------------------------- explain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,24 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.message import Message
 from agentbreaker.transcripts import ReadReport, read_transcript
+from agentbreaker.transcripts.table import TABLE_FIELDS
 
-__all__ = ["EXIT_UNREADABLE", "progress_bar", "read_files", "refuse_to_overwrite", "write_file"]
+__all__ = [
+    "EXIT_UNREADABLE",
+    "FORMAT_HELP",
+    "MAP_HELP",
+    "columns_of",
+    "progress_bar",
+    "read_files",
+    "refuse_to_overwrite",
+    "write_file",
+]
 
 #: Exit code where an input could not be read.
 EXIT_UNREADABLE = 3
+#: What ``--format`` and ``--map`` say of themselves, in every command that reads transcripts.
+FORMAT_HELP = "How to read them (`agentbreaker formats`); without it each file's content tells."
+MAP_HELP = "For tables: field=column, such as sender=from_agent; may be repeated."
 
 
 def progress_bar(console: Console, doing: str) -> Progress | None:
@@ -43,8 +56,33 @@ def progress_bar(console: Console, doing: str) -> Progress | None:
     )
 
 
+def columns_of(pairs: list[str] | None) -> dict[str, str]:
+    """Read the ``field=column`` pairs of ``--map``.
+
+    Raises:
+        ConfigError: One is no such pair, or its field is none of a table's.
+    """
+    found = {}
+    for pair in pairs or ():
+        field, separator, column = pair.partition("=")
+        if not separator or not field or not column:
+            raise ConfigError(f"--map: {pair!r} is not field=column, such as sender=from_agent", field="map")
+        if field not in TABLE_FIELDS:
+            known = ", ".join(TABLE_FIELDS)
+            raise ConfigError(f"--map: no field {field!r}; a table has {known}", field="map")
+        found[field] = column
+    return found
+
+
 def read_files(
-    files: list[str], strict: bool, read: ReadReport, broken: list[TranscriptError], progress: Progress | None
+    files: list[str],
+    strict: bool,
+    read: ReadReport,
+    broken: list[TranscriptError],
+    progress: Progress | None,
+    *,
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, Message]]:
     """Yield the messages of all files with their file; one that cannot be read at all is noted, the others still read.
 
@@ -54,6 +92,8 @@ def read_files(
         read: Adds up what was read.
         broken: Takes the files that could not be read.
         progress: Shows how far it is, in bytes.
+        format_name: What they all are; without it each file's content tells.
+        columns: For tables: field of ours to the name of the column.
 
     Raises:
         TranscriptError: With `strict`.
@@ -68,7 +108,8 @@ def read_files(
         before = read.messages
         try:
             with opened as source:
-                for number, message in enumerate(read_transcript(source, strict=strict, report=read)):
+                messages = read_transcript(source, strict=strict, report=read, format=format_name, columns=columns)
+                for number, message in enumerate(messages):
                     if progress is not None and task is not None and number % 512 == 0 and source is not name:
                         progress.update(task, completed=done + source.tell())
                     yield name, message

@@ -16,13 +16,23 @@ from rich.console import Console
 from rich.text import Text
 
 from agentbreaker import __version__
-from agentbreaker.cli_files import EXIT_UNREADABLE, progress_bar, read_files, refuse_to_overwrite, write_file
+from agentbreaker.cli_files import (
+    EXIT_UNREADABLE,
+    FORMAT_HELP,
+    MAP_HELP,
+    columns_of,
+    progress_bar,
+    read_files,
+    refuse_to_overwrite,
+    write_file,
+)
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.replay import ReplayReport
 from agentbreaker.report.terminal import count_of, print_unreadable
 from agentbreaker.transcripts import ReadReport
+from agentbreaker.transcripts.formats import find_format
 from agentbreaker.verdict import MAX_EVIDENCE
 
 if TYPE_CHECKING:
@@ -87,6 +97,8 @@ def tune_command(
     strict: Annotated[
         bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
     ] = False,
+    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
+    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
 ) -> None:
     """Choose the halt threshold on recorded conversations: false halts against delay, and a policy that follows."""
     # What only this command needs is imported here: a seventh of a second that no other command pays.
@@ -101,13 +113,17 @@ def tune_command(
         raise ConfigError("--max-false-halts, --max-warned and --max-early are shares from 0 to 1")
     if write is not None:
         refuse_to_overwrite(write, force=force)
+    if format_name is not None:
+        find_format(format_name)
+    names = columns_of(columns)
     files = expand_corpus(corpus)
     known = Labels(labels)
     read, totals = ReadReport(), ReplayReport()
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
     with (progress := progress_bar(errors, "measuring")) or nullcontext():
-        trails = list(measure(read_files(files, strict, read, broken, progress), rules, report=totals))
+        messages = read_files(files, strict, read, broken, progress, format_name=format_name, columns=names)
+        trails = list(measure(messages, rules, report=totals))
     print_unreadable(errors, read, broken)
     if totals.forgotten:
         errors.print(

@@ -68,7 +68,17 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "serve",
         "embedders",
     ),
-    "entry": ("cli", "cli_files", "cli_tune", "cli_bench", "cli_check", "pytest_plugin", "pytest_run", "__main__"),
+    "entry": (
+        "cli",
+        "cli_files",
+        "cli_formats",
+        "cli_tune",
+        "cli_bench",
+        "cli_check",
+        "pytest_plugin",
+        "pytest_run",
+        "__main__",
+    ),
 }
 #: These may import anything; only the entry layer may import them.
 FREE = ("__init__", "testing")

@@ -32,6 +32,7 @@ __all__ = [
     "print_replay",
     "print_summary",
     "print_unreadable",
+    "reading_of",
     "verdict_of",
 ]
 
@@ -188,8 +189,11 @@ def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str
         f"{count_of(totals.conversations, 'conversation')}: {totals.halted:,} halted, {totals.warned_only:,} warned, "
         f"{quiet:,} quiet"
     )
-    skipped = f", {count_of(read.skipped, 'line')} skipped" if read.skipped else ""
-    yield f"read {count_of(read.messages, 'message')} from {count_of(files, 'file')}{skipped}"
+    if set(read.formats) <= {"agentbreaker"}:
+        skipped = f", {count_of(read.skipped, 'line')} skipped{_why(read)}" if read.skipped else ""
+        yield f"read {count_of(read.messages, 'message')} from {count_of(files, 'file')}{skipped}"
+    else:
+        yield f"{reading_of(read)} from {count_of(files, 'file')}"
     if totals.tokens:
         yield (
             f"{totals.tokens:,} tokens recorded, {totals.tokens_after_halt:,} "
@@ -209,6 +213,26 @@ def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str
         by = ", ".join(f"{code} {number}" for code, number in sorted(totals.detectors.items()))
         share = _share(totals.messages_after_halt, totals.messages)
         yield f"{count_of(totals.messages_after_halt, 'message')} ({share}) came after a halt; halted by {by}"
+
+
+def reading_of(read: ReadReport) -> str:
+    """``read 812 messages, 6 agents, 3 conversations as chat, 4 rows skipped (2 not JSON, 2 role: missing)``."""
+    read_as = sorted(read.formats.items(), key=lambda item: (-item[1], item[0]))
+    formats = " and ".join(printable(name) for name, _ in read_as) or "nothing"
+    skipped = f", {count_of(read.skipped, 'row')} skipped{_why(read)}" if read.skipped else ""
+    return (
+        f"read {count_of(read.messages, 'message')}, {count_of(read.agents, 'agent')}, "
+        f"{count_of(read.conversations, 'conversation')} as {formats}{skipped}"
+    )
+
+
+def _why(read: ReadReport) -> str:
+    reasons = sorted(read.reasons.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{number:,} {printable(reason)}" for reason, number in reasons[:3]]
+    more = len(reasons) - len(named)
+    if more:
+        named.append(f"{count_of(more, 'other reason')}")
+    return f" ({', '.join(named)})" if named else ""
 
 
 def count_of(number: int, what: str) -> str:

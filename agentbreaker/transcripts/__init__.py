@@ -1,14 +1,22 @@
-"""Reading and writing of recorded conversations (transcript format version 1)."""
+"""Reading recorded conversations in many formats, and writing them in ours (transcript format version 1)."""
 
 from __future__ import annotations
 
-from agentbreaker.transcripts.native import MAX_LINE_BYTES, ReadReport, read_transcript, write_transcript
+from agentbreaker.transcripts.formats import FORMATS, READERS_GROUP, Format, read_transcript
+from agentbreaker.transcripts.native import write_transcript
 from agentbreaker.transcripts.paths import expand_paths
+from agentbreaker.transcripts.records import MAX_DOCUMENT_BYTES, MAX_LINE_BYTES
 from agentbreaker.transcripts.schema import message_to_json
+from agentbreaker.transcripts.source import ReadReport, Source
 
 __all__ = [
+    "FORMATS",
+    "MAX_DOCUMENT_BYTES",
     "MAX_LINE_BYTES",
+    "READERS_GROUP",
+    "Format",
     "ReadReport",
+    "Source",
     "expand_paths",
     "message_to_json",
     "read_transcript",

@@ -15,7 +15,8 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
     """Return the files that the arguments of a command line mean, in their order, each file once.
 
     A directory stands for the ``*.jsonl`` and ``*.jsonl.gz`` in it; ``*``, ``?``, ``[...]`` and ``**`` work also
-    where no shell has expanded them; ``"-"`` is standard input.  Directories and patterns are sorted by name.
+    where no shell has expanded them; ``"-"`` is standard input.  Directories and patterns are sorted by name.  Files of
+    Claude Code's subagents are left out where their session is read, which reads them too.
 
     Raises:
         TranscriptError: A pattern that matches no file.
@@ -40,4 +41,12 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
                 raise TranscriptError("matches no file" if glob.has_magic(pattern) else "no such file", path=pattern)
         for name in names:
             found.setdefault("-" if name == "-" else os.path.realpath(name), name)
-    return list(found.values())
+    return [name for real, name in found.items() if _session_of(real) not in found]
+
+
+def _session_of(path: str) -> str | None:
+    """The Claude Code session with which the file of a subagent is read, and so would count twice by itself."""
+    folder, name = os.path.split(path)
+    if os.path.basename(folder) == "subagents" and name.startswith("agent-") and name.endswith(".jsonl"):
+        return f"{os.path.dirname(folder)}.jsonl"
+    return None

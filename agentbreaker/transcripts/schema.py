@@ -14,13 +14,23 @@ from typing_extensions import TypedDict  # pydantic refuses the one of typing be
 
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
 
-__all__ = ["UnreadableError", "message_to_json", "parse_line"]
+__all__ = [
+    "LONE_HINT",
+    "MAX_NAME",
+    "MAX_VALUES",
+    "UnreadableError",
+    "compact_json",
+    "message_to_json",
+    "parse_line",
+    "too_many_values",
+]
 
 #: Most JSON values in one line: three bytes of JSON can become a hundred bytes of Python objects.
-_MAX_VALUES: Final = 200_000
-_MAX_NAME: Final = 1024
+MAX_VALUES: Final = 200_000
+#: Longest name of an agent or id of a conversation, in characters.
+MAX_NAME: Final = 1024
 
-_Name = Annotated[str, Field(min_length=1, max_length=_MAX_NAME)]
+_Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 _Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 _Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -51,7 +61,7 @@ class _LineFields(TypedDict, total=False):
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
     conversation_id: Required[_Name]
     sender: Required[_Name]
-    recipient: Annotated[str, Field(max_length=_MAX_NAME)] | None
+    recipient: Annotated[str, Field(max_length=MAX_NAME)] | None
     kind: Kind | None
     content: str | None
     role: Role | None
@@ -79,15 +89,15 @@ class UnreadableError(Exception):
 
 def parse_line(line: bytes) -> Message:
     """Turn one line into a message, or raise :class:`UnreadableError`."""
-    if len(line) > _MAX_VALUES and _too_many_values(line):
-        raise UnreadableError(f"more than {_MAX_VALUES:,} values in one line")
+    if len(line) > MAX_VALUES and too_many_values(line):
+        raise UnreadableError(f"more than {MAX_VALUES:,} values in one line")
     try:
         return _build(cast(dict[str, Any], _validate(line)))
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
     except RecursionError:
         raise UnreadableError("nested too deeply") from None
-    if problem["type"] == "json_invalid" and _LONE_HINT.search(problem["ctx"]["error"]):
+    if problem["type"] == "json_invalid" and LONE_HINT.search(problem["ctx"]["error"]):
         return _parse_lone_surrogates(line)
     raise UnreadableError(*_explain(problem, line))
 
@@ -95,21 +105,22 @@ def parse_line(line: bytes) -> Message:
 _STRUCTURE: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,\[{]', re.DOTALL)
 
 
-def _too_many_values(line: bytes) -> bool:
+def too_many_values(line: bytes) -> bool:
     """Count the commas and openings that are not inside text, up to the limit and in constant memory."""
-    if line.count(b",") + line.count(b"[") + line.count(b"{") <= _MAX_VALUES:
+    if line.count(b",") + line.count(b"[") + line.count(b"{") <= MAX_VALUES:
         return False
     count = 0
     for match in _STRUCTURE.finditer(line):
         if line[match.start()] != 0x22:
             count += 1
-            if count > _MAX_VALUES:
+            if count > MAX_VALUES:
                 return True
     return False
 
 
 # Half an emoji, as left behind where text was cut: JSON can write it, Python can hold it, pydantic's parser cannot.
-_LONE_HINT: Final = re.compile("hex escape|surrogate")
+#: Found in what pydantic says of half an emoji.
+LONE_HINT: Final = re.compile("hex escape|surrogate")
 _SURROGATE: Final = re.compile(
     rb"(?<!\\)(?:\\\\)*+(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
@@ -184,7 +195,7 @@ def _tool(fields: dict[str, Any]) -> Tool:
     pop = fields.pop
     result = pop("result", None)
     if result is not None and not isinstance(result, str):
-        result = _dumps(result)
+        result = compact_json(result)
     return Tool(pop("name"), pop("call_id", None), pop("arguments", None), result, pop("is_error", None) or False)
 
 
@@ -263,7 +274,7 @@ def _explain(problem: Any, line: bytes) -> tuple[str, str | None]:
 _ESCAPED: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def _dumps(value: Any) -> str:
+def compact_json(value: Any) -> str:
     """Return compact JSON; what JSON does not know is written as its ``str``."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
@@ -303,7 +314,7 @@ def message_to_json(message: Message) -> str:
     if message.inferred:
         line["inferred"] = True
     line |= _unknown(extra, _KNOWN)
-    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", _dumps(line))
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", compact_json(line))
 
 
 _KNOWN: Final = frozenset(Message.__slots__) - {"extra"}

@@ -1,0 +1,214 @@
+"""Tables: CSV with a header line, one message a row.
+
+The columns are those of the transcript format, flat: ``conversation_id``, ``sender``, ``recipient``, ``content`` and
+so on, with ``tool`` as the name of a tool and the tokens as ``input_tokens`` and ``output_tokens``.  Columns of other
+names are mapped (``--map sender=from_agent``); those of no meaning are ignored.  Without a conversation column the
+table is one conversation.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import Final, cast, get_args
+
+from agentbreaker.errors import TranscriptError
+from agentbreaker.message import Kind, Message, Role, Tool
+from agentbreaker.transcripts.addressing import spoken_to_next
+from agentbreaker.transcripts.records import MAX_LINE_BYTES, Probe
+from agentbreaker.transcripts.schema import UnreadableError
+from agentbreaker.transcripts.source import CHUNK, Source
+from agentbreaker.transcripts.values import cost_of, moment_of, name_of, usage_of
+
+__all__ = ["TABLE_FIELDS", "read_csv", "recognise_csv"]
+
+#: Fields of a row that ``--map`` can give a column.
+TABLE_FIELDS: Final = (
+    "conversation_id",
+    "sender",
+    "recipient",
+    "kind",
+    "content",
+    "role",
+    "message_id",
+    "parent_id",
+    "run_id",
+    "timestamp",
+    "tool",
+    "model",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+)
+#: Names that many tables use; ours and mapped ones come first.
+_OTHER_NAMES: Final = {
+    "conversation_id": ("conversation", "thread_id", "session_id"),
+    "timestamp": ("ts", "time", "created_at"),
+    "content": ("text", "message"),
+}
+_KINDS: Final = frozenset(get_args(Kind))
+_ROLES: Final = frozenset(get_args(Role))
+_DELIMITERS: Final = (",", ";", "\t")
+
+
+def recognise_csv(probe: Probe) -> bool:
+    """Whether the first line is a header with a column for the sender."""
+    first = probe.head.partition(b"\n")[0].strip()
+    if first[:1] in (b"", b"{", b"[") or not first.isascii():
+        return False
+    return any(
+        "sender" in (names := first.decode().replace('"', "").split(delimiter)) and len(names) > 1
+        for delimiter in _DELIMITERS
+    )
+
+
+def read_csv(source: Source) -> Iterator[Message]:
+    """Yield the messages of a CSV file.
+
+    Raises:
+        TranscriptError: It has no header, or no column for the sender.
+    """
+    for message in spoken_to_next(_messages(source)):
+        source.report.messages += 1
+        yield message
+
+
+def _messages(source: Source) -> Iterator[Message]:
+    # The limit belongs to the whole process, so it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    rows = _rows(source)
+    header = next(rows, None)
+    if header is None:
+        return
+    place = _columns(source, header[1])
+    for line, row in rows:
+        # Short rows lack their last columns; what is beyond the header belongs to none.
+        values = {field: row[column] for field, column in place.items() if column < len(row) and row[column]}
+        try:
+            yield _message(values)
+        except UnreadableError as error:
+            source.skip(error.reason, field=source.columns.get(error.field or "", error.field), line=line)
+
+
+def _rows(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the number of its first line; a row may run over lines where a field is quoted."""
+    lines = _Lines(source)
+    delimiter = max(_DELIMITERS, key=source.head.partition(b"\n")[0].decode("latin-1").count)
+    rows = csv.reader(lines, delimiter=delimiter)
+    while True:
+        lines.size, lines.begin = 0, source.line + 1
+        try:
+            row = next(rows, None)
+        except csv.Error:
+            # The module's words may quote the file.
+            mib = MAX_LINE_BYTES // 1024**2
+            source.skip(f"a field longer than {mib} MiB: is a quote never closed?", line=lines.begin)
+            continue
+        except UnreadableError as error:
+            source.skip(error.reason)
+            continue
+        if row is None:
+            return
+        if row:
+            yield lines.begin, row
+        else:
+            source.report.blank += 1
+
+
+class _Lines:
+    """The decoded lines, as the module `csv` draws on them."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.size = 0
+        self.begin = 1
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        source = self._source
+        line = source.stream.readline(MAX_LINE_BYTES + 1)
+        if not line:
+            raise StopIteration
+        source.line += 1
+        source.report.lines += 1
+        if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            while line and not line.endswith(b"\n"):
+                line = source.stream.readline(CHUNK)
+            raise UnreadableError(f"longer than {MAX_LINE_BYTES // 1024**2} MiB")
+        self.size += len(line)
+        if self.size > 2 * MAX_LINE_BYTES:
+            raise UnreadableError(f"a row longer than {2 * MAX_LINE_BYTES // 1024**2} MiB: is a quote never closed?")
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            raise UnreadableError("not UTF-8") from None
+
+
+def _columns(source: Source, header: list[str]) -> dict[str, int]:
+    """Return the column of each field that the table has."""
+    names = {name.strip(): column for column, name in reversed(list(enumerate(header)))}
+    found = {}
+    for field in TABLE_FIELDS:
+        mapped = source.columns.get(field)
+        if mapped is not None and mapped not in names:
+            raise TranscriptError("the header has no such column as --map gives", path=source.path, line=1, field=field)
+        for name in (mapped,) if mapped is not None else (field, *_OTHER_NAMES.get(field, ())):
+            if name in names:
+                found[field] = names[name]
+                break
+    if "sender" not in found:
+        raise TranscriptError(
+            "the header has no such column; --map sender=COLUMN names it", path=source.path, line=1, field="sender"
+        )
+    return found
+
+
+def _message(values: dict[str, str]) -> Message:
+    """Make a message of the values of a row that are not empty."""
+
+    def name(field: str) -> str | None:
+        return name_of(values.get(field), field)
+
+    sender = name("sender")
+    if sender is None:
+        raise UnreadableError("missing", "sender")
+    kind, role = values.get("kind"), values.get("role")
+    if kind is not None and kind not in _KINDS:
+        raise UnreadableError(f"expected {', '.join(sorted(_KINDS))}", "kind")
+    if role is not None and role not in _ROLES:
+        raise UnreadableError(f"expected {', '.join(sorted(_ROLES))}", "role")
+    stamp = values.get("timestamp")
+    moment = moment_of(stamp)
+    if stamp is not None and moment is None:
+        raise UnreadableError("not a date and time, such as 2026-05-01T09:30:00Z", "timestamp")
+    for field in ("input_tokens", "output_tokens"):
+        if field in values and not (values[field].isascii() and values[field].isdigit()):
+            raise UnreadableError("not a whole number", field)
+    cost = cost_of(values.get("cost_usd"))
+    if "cost_usd" in values and cost is None:
+        raise UnreadableError("not a number", "cost_usd")
+    content = values.get("content", "")
+    tool = None
+    if (tool_name := name("tool")) is not None:
+        tool = Tool(tool_name, result=content if kind == "tool_result" else None)
+        kind = kind or "tool_call"
+        if kind == "tool_call" and content:
+            tool.arguments = content
+    return Message(
+        name("conversation_id") or "table",
+        sender,
+        name("recipient"),
+        cast(Kind, kind or "message"),
+        content,
+        cast(Role | None, role),
+        name("message_id"),
+        name("parent_id"),
+        name("run_id"),
+        moment,
+        tool,
+        name("model"),
+        usage_of(values.get("input_tokens"), values.get("output_tokens")),
+        cost,
+    )

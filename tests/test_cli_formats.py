@@ -1,0 +1,129 @@
+"""``formats``, ``convert``, ``--format`` and ``--map`` as a user meets them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from agentbreaker.transcripts import FORMATS, read_transcript
+from tests.conftest import Cli
+
+CHAT = (
+    '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "name": "ann", "content": "Hello."}]}\n'
+    '{"messages": 3}\n'
+)
+
+
+def test_formats_lists_every_format(cli: Cli) -> None:
+    """Each name with what it is."""
+    result = cli("formats")
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert [line.split()[0] for line in lines[: len(FORMATS)]] == [one.name for one in FORMATS]
+
+
+def test_convert_writes_our_format_and_says_what_it_read(cli: Cli, tmp_path: Path) -> None:
+    """The file is read again as our own; what was read, as what, and what was skipped and why stands on stderr."""
+    source, target = tmp_path / "chat.json", tmp_path / "out.jsonl.gz"
+    source.write_text(CHAT)
+    result = cli("convert", str(source), str(target))
+    assert (result.code, result.out) == (0, "")
+    assert result.err.splitlines() == [
+        "read 2 messages, 1 agent, 1 conversation as chat, 1 row skipped (1 messages: expected an array)",
+        f"agentbreaker: {source}:2: messages: expected an array",
+    ]
+    assert [message.sender for message in read_transcript(target)] == ["user", "ann"]
+    assert gzip.decompress(target.read_bytes()).startswith(b'{"conversation_id":"line 1"')
+
+
+def test_convert_to_standard_output(cli: Cli, tmp_path: Path) -> None:
+    """A dash is a pipe, and nothing but messages goes into it."""
+    source = tmp_path / "chat.json"
+    source.write_text(CHAT)
+    result = cli("convert", str(source), "-")
+    assert [json.loads(line)["content"] for line in result.out.splitlines()] == ["hi", "Hello."]
+
+
+def test_convert_does_not_overwrite_unless_asked(cli: Cli, tmp_path: Path) -> None:
+    """An existing file stays without ``--force``, and one that is read stays in any case."""
+    source, target = tmp_path / "chat.json", tmp_path / "out.jsonl"
+    source.write_text(CHAT)
+    target.write_text("mine")
+    assert cli("convert", str(source), str(target)).code == 2
+    assert target.read_text() == "mine"
+    assert cli("convert", str(source), str(target), "--force").code == 0
+    result = cli("convert", str(source), str(source), "--force")
+    assert (result.code, source.read_text()) == (2, CHAT)
+    assert "is one of the files that are read" in result.err
+
+
+def test_convert_where_nothing_can_be_written(cli: Cli, tmp_path: Path) -> None:
+    """A folder that is not there is a usage error."""
+    source = tmp_path / "chat.json"
+    source.write_text(CHAT)
+    result = cli("convert", str(source), str(tmp_path / "none" / "out.jsonl"))
+    assert result.code == 2
+    assert "cannot be written" in result.err
+
+
+def test_convert_what_nobody_can_read(cli: Cli, tmp_path: Path) -> None:
+    """A file without a message is unreadable input."""
+    source = tmp_path / "prose.txt"
+    source.write_text("Dear diary.\n")
+    result = cli("convert", str(source), "-")
+    assert result.code == 3
+    assert "no line of it is a message" in result.err
+
+
+def test_replay_tells_the_format_by_itself(cli: Cli, tmp_path: Path) -> None:
+    """Messages, agents, conversations, format, rows skipped and why, in one line."""
+    source = tmp_path / "chat.json"
+    source.write_text(CHAT)
+    result = cli("replay", str(source))
+    assert result.code == 0
+    assert (
+        "read 2 messages, 1 agent, 1 conversation as chat, 1 row skipped (1 messages: expected an array) from 1 file"
+        in result.out.splitlines()
+    )
+    document = json.loads(cli("replay", str(source), "-f", "json").out)
+    assert document["summary"]["formats"] == {"chat": 2}
+    assert document["summary"]["skipped_because"] == {"messages: expected an array": 1}
+
+
+@pytest.mark.parametrize("command", [("replay",), ("tune",), ("convert", "-")])
+def test_a_wrong_format_is_refused_before_anything_is_read(cli: Cli, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """The name is checked first, and the nearest is suggested."""
+    source = tmp_path / "chat.json"
+    source.write_text(CHAT)
+    name, *more = command
+    result = cli(name, str(source), *more, "--format", "chatt")
+    assert result.code == 2
+    assert "no format 'chatt'; did you mean 'chat'?" in result.err
+
+
+def test_map_names_the_columns_of_a_table(cli: Cli, tmp_path: Path) -> None:
+    """A table of anybody's is read once its columns are named."""
+    source = tmp_path / "log.csv"
+    source.write_text("case,from_agent,to_agent,said\n7,ann,bob,Hello.\n")
+    forced = ("--format", "csv", "--map", "sender=from_agent")
+    more = ("--map", "recipient=to_agent", "--map", "content=said", "--map", "conversation_id=case")
+    result = cli("convert", str(source), "-", *forced, *more)
+    assert json.loads(result.out) == {"conversation_id": "7", "sender": "ann", "recipient": "bob", "content": "Hello."}
+    assert (
+        "sender: the header has no such column; --map sender=COLUMN"
+        in cli("convert", str(source), "-", "--format", "csv").err
+    )
+    assert "no such column as --map gives" in cli("convert", str(source), "-", *forced, "--map", "content=x").err
+
+
+@pytest.mark.parametrize("pair", ["sender", "=x", "sender=", "from=x"])
+def test_a_wrong_map_is_a_usage_error(cli: Cli, tmp_path: Path, pair: str) -> None:
+    """A pair that is none, or a field that is none, is named."""
+    source = tmp_path / "log.csv"
+    source.write_text("sender,x\na,b\n")
+    result = cli("replay", str(source), "--map", pair)
+    assert result.code == 2
+    assert "--map: " in result.err
