@@ -1,7 +1,7 @@
 """What the pytest plugin does once it is asked: recorded conversations as tests.
 
-The plugin's entry is the module ``_agentbreaker_pytest``, which is light; its fixture is in
-:mod:`agentbreaker.pytest_run`.  ``pytest --agentbreaker runs/`` makes a test of each conversation, and
+The plugin's entry is ``_entry/_agentbreaker_pytest.py``, which is light and installed beside the package; its fixture
+is in :mod:`agentbreaker.pytest_run`.  ``pytest --agentbreaker runs/`` makes a test of each conversation, and
 ``-m agentbreaker`` selects them.  The figures are properties of the test in ``--junit-xml``.
 """
 

@@ -77,6 +77,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cli_check",
         "pytest_plugin",
         "pytest_run",
+        "_entry",
         "__main__",
     ),
 }
