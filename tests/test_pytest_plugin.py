@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,9 @@ def run_pytest(folder: Path, *arguments: str, ini: str = INI) -> subprocess.Comp
     """Run pytest in a folder."""
     (folder / "pytest.ini").write_text(ini)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    # Neither what this run was told nor that it is spread over processes is its child's business.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120, env=own)
 
 
 def properties(path: Path) -> dict[str, dict[str, str]]:
