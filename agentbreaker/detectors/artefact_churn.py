@@ -120,7 +120,8 @@ class ArtefactChurn:
             evidence.drain(ROUND_DRAIN.get(seen.round, 0.0))
         elif seen.kind is Kind.CALL:
             # Without results on record, what else is tried stands for the news that they bring.
-            evidence.drain(_UNANSWERED_DRAIN * (seen.round is Round.PROGRESS))
+            if seen.round is Round.PROGRESS:
+                evidence.drain(_UNANSWERED_DRAIN)
         elif seen.kind is Kind.OUTSIDE:
             evidence.outside(seen)
 

@@ -179,14 +179,11 @@ class LongCycle:
             touched = set(circles.values())
         else:
             touched = {circle for agent in (seen.sender, seen.recipient) if (circle := circles.get(agent)) is not None}
-        if seen.kind is Kind.TALK:
-            for circle in set(circles.values()) - touched:
-                circle.evidence.drain(-seen.emptiness * self._weight * _OTHERS)
-                if circle.evidence.value <= 0.0:
-                    self._dissolve(circles, circle)
-        for circle in touched:
-            if seen.kind is Kind.TALK:
-                circle.evidence.drain(-seen.emptiness * self._weight)
+        talk = seen.kind is Kind.TALK
+        for circle in set(circles.values()) if talk else touched:
+            if talk:
+                share = 1.0 if circle in touched else _OTHERS
+                circle.evidence.drain(-seen.emptiness * self._weight * share)
             else:
                 drain_talk(circle.evidence, seen)
             if circle.evidence.value <= 0.0:

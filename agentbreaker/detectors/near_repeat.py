@@ -23,7 +23,9 @@ class NearRepeat:
         Tool calls that differ only in counters, clocks, identifiers or order, or
         are worded anew, and get the same failure or empty answer each time; and
         the same call with the same result but for clocks, identifiers and figures
-        that go on by one. Exact repeats count too, so that a mix of both adds up.
+        that go on by one; and calls that differ in their figures alone and get,
+        time after time, the same answer of several words. Exact repeats count
+        too, so that a mix of both adds up.
         Several calls of one batch are one decision of the agent and count once.
 
     Why it matters:

@@ -11,7 +11,7 @@ from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
 from agentbreaker.integrations.base import Halts
 from agentbreaker.message import Message, Usage
-from agentbreaker.verdict import Action, Decision, State
+from agentbreaker.verdict import Action, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.policy import Policy
@@ -92,10 +92,7 @@ class Watch:
                 opened = opened or decision
                 self.halts.note(message.conversation_id, decision, self._in_flight[message.conversation_id])
             elif decision.action is Action.STEER:
-                if self.guard.state(message.conversation_id) is State.METRICS_ONLY:
-                    self.withheld[Action.STEER] += 1
-                else:
-                    self._steer[message.conversation_id] = True
+                self._steer[message.conversation_id] = True
             elif decision.would is not None:
                 self.withheld[decision.would] += 1
         return opened

@@ -36,7 +36,7 @@ from agentbreaker.integrations._agent_framework_text import (
     usage_of,
 )
 from agentbreaker.message import Message, Role, Tool
-from agentbreaker.verdict import STEER_TEXT, Action, Decision, State
+from agentbreaker.verdict import STEER_TEXT, Action, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.guard import Guard
@@ -72,10 +72,7 @@ class Watch:
             elif decision.would is not None:
                 self.withheld[decision.would] += 1
             elif decision.action is Action.STEER:
-                if self.guard.state(talk.conversation_id) is State.METRICS_ONLY:
-                    self.withheld[Action.STEER] += 1
-                else:
-                    talk.steer = True
+                talk.steer = True
         if opened is not None:
             self.talks.halts.note(talk.conversation_id, opened, talk.in_flight)
         return opened

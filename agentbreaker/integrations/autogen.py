@@ -195,10 +195,7 @@ class AutoGenBreaker:
         if decision.action.opens:
             self.halts.note(self.conversation_id, decision, self._calls)
         elif decision.action is Action.STEER:
-            if self.guard.state(self.conversation_id) is State.METRICS_ONLY:
-                self.withheld[decision.action] += 1
-            else:
-                self._steer = True
+            self._steer = True
         elif decision.would is not None:
             self.withheld[decision.would] += 1
 
