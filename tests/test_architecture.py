@@ -53,6 +53,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "integrations",
         "transcripts",
         "replay",
+        "waste",
         "bench",
         "bench_figures",
         "bench_baseline",
