@@ -9,7 +9,20 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from agentbreaker.waste.incident_model import (
+    After,
+    Amount,
+    Edge,
+    Fact,
+    Halted,
+    IncidentPage,
+    Lap,
+    LapTurn,
+    Node,
+    Piece,
+    SignalBar,
+    SpendPoint,
+)
 
 __all__ = [
     "After",
@@ -30,40 +43,13 @@ __all__ = [
     "Report",
     "SignalBar",
     "Source",
-    "Spender",
     "SpendPoint",
+    "Spender",
     "Trial",
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Amount(_Model):
-    """Tokens and what they cost.
-
-    Attributes:
-        messages: Messages they belong to.
-        tokens: Tokens, input and output.
-        estimated_tokens: Of `tokens`, those that were not recorded but estimated from the text; shown with a "≈".
-        cost_usd: Price of the tokens that have one, in US dollars.
-        unpriced_tokens: Of `tokens`, those whose price nobody knows; never free, never part of `cost_usd`.
-    """
-
-    messages: int = 0
-    tokens: int = 0
-    estimated_tokens: int = 0
-    cost_usd: float = 0.0
-    unpriced_tokens: int = 0
-
-    @property
-    def estimated(self) -> bool:
-        """Whether any of it is an estimate."""
-        return self.estimated_tokens > 0
-
-
-class Source(_Model):
+class Source(Fact):
     """A file that was read: its name as the user gave it."""
 
     name: str
@@ -71,7 +57,7 @@ class Source(_Model):
     messages: int
 
 
-class Spender(_Model):
+class Spender(Fact):
     """Who or what spent: an agent, a model, an edge (``"planner → reviewer"``) or the code of a detector.
 
     Attributes:
@@ -87,7 +73,7 @@ class Spender(_Model):
     after_halt: Amount
 
 
-class Flow(_Model):
+class Flow(Fact):
     """A ribbon from a model through an agent to what it was spent on.
 
     Attributes:
@@ -102,7 +88,7 @@ class Flow(_Model):
     amount: Amount
 
 
-class Cycle(_Model):
+class Cycle(Fact):
     """Agents that went round, over all conversations in which they did.
 
     Attributes:
@@ -133,50 +119,7 @@ class Cycle(_Model):
     examples: tuple[str, ...]
 
 
-class After(_Model):
-    """What was recorded from the halt on.
-
-    Attributes:
-        amount: What it cost.
-        new_words: Share of its words that the conversation had not had before, in [0, 1].
-        last_speaker, last_text: The end of the recording, clipped.
-    """
-
-    amount: Amount
-    new_words: float
-    last_speaker: str
-    last_text: str
-
-
-class Halted(_Model):
-    """A conversation that would have been halted.
-
-    Attributes:
-        conversation_id, source: Which one.
-        sentence: What happened; holds names, never content.
-        code: The detector that decided.
-        began_at, halted_at, messages: Number of the loop's first message and of the first one that would not have been
-            delivered, from 0, and how many there are.
-        spend: All of it.
-        in_loop: From `began_at` to the end.
-        after_halt: From `halted_at` to the end.
-        outcome: As given by ``--outcomes``.
-    """
-
-    conversation_id: str
-    source: str
-    sentence: str
-    code: str
-    began_at: int
-    halted_at: int
-    messages: int
-    spend: Amount
-    in_loop: Amount
-    after_halt: Amount
-    outcome: str | None = None
-
-
-class Coordination(_Model):
+class Coordination(Fact):
     """What the spending was for.
 
     Attributes:
@@ -190,7 +133,7 @@ class Coordination(_Model):
     outside: Amount
 
 
-class Range(_Model):
+class Range(Fact):
     """An amount of money (or of tokens, where nothing has a price) with its interval."""
 
     low: float
@@ -198,7 +141,7 @@ class Range(_Model):
     high: float
 
 
-class Forecast(_Model):
+class Forecast(Fact):
     """The next 30 days if they are like the recorded ones.
 
     Attributes:
@@ -218,7 +161,7 @@ class Forecast(_Model):
     method: str
 
 
-class Outcome(_Model):
+class Outcome(Fact):
     """Spending ranked by what it achieved.
 
     Attributes:
@@ -239,7 +182,7 @@ class Outcome(_Model):
     tokens_per_finished: float | None
 
 
-class Trial(_Model):
+class Trial(Fact):
     """A policy in comparison.
 
     Attributes:
@@ -256,141 +199,7 @@ class Trial(_Model):
     halted_finished: int | None = None
 
 
-class Node(_Model):
-    """An agent in the call graph of an incident; `rank` is its place in the cycle, ``None`` outside of it."""
-
-    name: str
-    messages: int
-    tokens: int
-    rank: int | None
-
-
-class Edge(_Model):
-    """Messages from one agent to another; `recipient` is ``None`` for everyone."""
-
-    sender: str
-    recipient: str | None
-    messages: int
-    tokens: int
-    in_cycle: bool
-
-
-class SignalBar(_Model):
-    """A signal against its limit.
-
-    Attributes:
-        code, title: The detector.
-        value, limit, unit: As measured.
-        share: `value` as a share of `limit`; may be over 1.
-        decided: Whether this signal led to the halt.
-    """
-
-    code: str
-    title: str
-    value: float
-    limit: float
-    unit: str
-    share: float
-    decided: bool
-
-
-class Piece(_Model):
-    """A part of a message: words that the conversation had before (`new` is false), or had not."""
-
-    text: str
-    new: bool
-
-
-class LapTurn(_Model):
-    """What one agent said in a lap.
-
-    Attributes:
-        index: Number of the message, from 0.
-        sender, recipient, kind: As recorded.
-        pieces: Its text in parts; empty if it said nothing, or if the policy keeps no excerpts.
-        clipped: Whether there was more.
-        tokens, estimated, cost_usd: What it cost.
-    """
-
-    index: int
-    sender: str
-    recipient: str | None
-    kind: str
-    pieces: tuple[Piece, ...]
-    clipped: bool
-    tokens: int
-    estimated: bool
-    cost_usd: float
-
-
-class Lap(_Model):
-    """One lap.
-
-    Attributes:
-        number: From 1, counted from the beginning of the loop.
-        turns: In order.
-        amount: What it cost.
-        same_as_before: Share of its words that were in the lap before, in [0, 1]; ``None`` for the first.
-    """
-
-    number: int
-    turns: tuple[LapTurn, ...]
-    amount: Amount
-    same_as_before: float | None
-
-
-class SpendPoint(_Model):
-    """Spent up to and including a message.
-
-    Attributes:
-        index: Number of the message.
-        seconds: Since the first message; ``None`` without timestamps.
-        cost_usd, tokens: Sums.
-    """
-
-    index: int
-    seconds: float | None
-    cost_usd: float
-    tokens: int
-
-
-class IncidentPage(_Model):
-    """One halt, told to people.
-
-    Attributes:
-        halted: Which conversation, and what it cost.
-        title: Name of the detector in words.
-        score: Fused score in [0, 1].
-        agents: Who took part in the loop.
-        seconds: From the first message to the halt; ``None`` without timestamps.
-        laps_made: Laps until the halt; 0 where laps have no meaning.
-        signals: The one that decided first.
-        nodes, edges: The call graph up to the halt.
-        laps: The first lap and the latest ones; numbers tell which are left out.
-        spending: The spend line over the whole recording, thinned out to a few hundred points.
-        after: What came after the halt.
-        resume: How to go on.
-        advice, snippet: What to do about it; see :class:`Cycle`.
-    """
-
-    halted: Halted
-    title: str
-    score: float
-    agents: tuple[str, ...]
-    seconds: float | None
-    laps_made: int
-    signals: tuple[SignalBar, ...]
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    laps: tuple[Lap, ...]
-    spending: tuple[SpendPoint, ...]
-    after: After | None
-    resume: str
-    advice: str
-    snippet: str
-
-
-class Report(_Model):
+class Report(Fact):
     """How much of the bill was meetings, and would they have been stopped?
 
     Attributes:
