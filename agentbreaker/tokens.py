@@ -86,8 +86,8 @@ _LINE, _EMPTY_LINE, _BLANKS = 0.75, -0.5, 0.3
 #: Tokens of one character of a class that is not ASCII.
 _WORTH: Final[dict[Vocabulary, tuple[tuple[bytes, float], ...]]] = {
     "o200k": (
-        (b"h", 0.77),
-        (b"f", 0.5),
+        (b"h", 0.74),
+        (b"f", 0.35),
         (b"k", 0.6),
         (b"o", 0.62),
         (b"r", 0.29),
@@ -98,8 +98,8 @@ _WORTH: Final[dict[Vocabulary, tuple[tuple[bytes, float], ...]]] = {
         (b"m", 1.5),
     ),
     "cl100k": (
-        (b"h", 1.04),
-        (b"f", 0.8),
+        (b"h", 1.02),
+        (b"f", 0.7),
         (b"k", 0.9),
         (b"o", 1.0),
         (b"r", 0.48),
