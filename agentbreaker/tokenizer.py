@@ -83,7 +83,7 @@ def _tiktoken() -> TokenCounter:
         if not folder or _sha256(path) != _SHA256[vocabulary]:
             raise ConfigError(
                 f"the vocabulary {vocabulary}_base of tiktoken is not on this machine, and nothing is downloaded here; "
-                f'fetch it once with python -c "import tiktoken; tiktoken.get_encoding(\'{vocabulary}_base\')" '
+                f"fetch it once with python -c \"import tiktoken; tiktoken.get_encoding('{vocabulary}_base')\" "
                 "(TIKTOKEN_CACHE_DIR says where it is kept), or take bpe-openai, which carries its own",
                 field="tokenizer",
             )

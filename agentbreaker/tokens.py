@@ -12,7 +12,6 @@ What no vocabulary knows (invented names, keys, base64) is cut more finely than 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, Literal
 
 __all__ = ["Vocabulary", "estimate_tokens", "vocabulary_of"]
@@ -22,7 +21,7 @@ Vocabulary = Literal["o200k", "cl100k"]
 #: Longer texts are counted in slices of so many characters, which bounds the memory.
 _SLICE: Final = 65_536
 
-# -- classes of characters, told by the first byte of their UTF-8; the other bytes are dropped --------------------------
+# -- classes of characters, told by the first byte of their UTF-8; the other bytes are dropped ------------------------
 
 _FOLLOWING: Final = bytes(range(0x80, 0xC0))
 #: The last first byte of each class that is not ASCII, its letter, and what it stands for.
@@ -68,7 +67,7 @@ _SCRIPTS: Final = "".join(_script(byte) for byte in range(256)).encode("ascii")
 #: One bit for each character of a slice.
 _ONES: Final = int.from_bytes(b"\x01" * _SLICE, "little")
 
-# -- what a piece is worth ----------------------------------------------------------------------------------------------
+# -- what a piece is worth --------------------------------------------------------------------------------------------
 
 #: Most words are one token, with the blank before them; each letter beyond the fifth makes a second one more likely.
 _WORD, _LETTER = 0.92, 0.17
