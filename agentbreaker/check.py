@@ -182,7 +182,7 @@ def check(
     lines: dict[str, int] = {}
 
     def priced() -> Iterator[tuple[str, Message]]:
-        prices = Pricing()
+        prices = Pricing.of(rules.settings.prices)
         for source, message in messages:
             if message.cost_usd is None and message.usage is not None and message.usage.total > 0:
                 message.cost_usd = prices.quote(message.model, message.usage)

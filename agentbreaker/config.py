@@ -20,8 +20,10 @@ __all__ = [
     "ConversationSettings",
     "DetectorSettings",
     "Ladder",
+    "ModelPrice",
     "NoveltySettings",
     "PolicySettings",
+    "PricesSettings",
     "SemanticSettings",
     "SpendSettings",
     "StormSettings",
@@ -213,6 +215,37 @@ class SemanticSettings(_Section):
     cache_size: int = Field(4096, ge=64, le=1_000_000)
 
 
+class ModelPrice(_Section):
+    """What a million tokens of one model cost; cached input costs as much as other input unless its price is given."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cache_read: float | None = Field(None, ge=0)
+    cache_creation: float | None = Field(None, ge=0)
+
+
+class PricesSettings(_Section):
+    """Own prices by the name of the model, which win over the built-in tables, and the currency to show amounts in.
+
+    Prices are in `currency`; one US dollar costs `usd_rate` of it.  No exchange rate is built in.
+    """
+
+    currency: str = Field("USD", pattern="^[A-Z]{3}$")
+    usd_rate: float | None = Field(None, gt=0)
+    models: dict[str, ModelPrice] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_a_rate(self) -> Self:
+        if self.usd_rate is None and self.currency != "USD":
+            raise ValueError(
+                f"currency {self.currency} needs usd_rate, how many {self.currency} one US dollar costs: "
+                "no exchange rate is built in"
+            )
+        if self.usd_rate not in (None, 1) and self.currency == "USD":
+            raise ValueError(f"usd_rate of US dollars is 1, not {self.usd_rate:g}; name the currency that it is for")
+        return self
+
+
 class PolicySettings(_Section):
     """All sections of a policy, with the defaults that the project measures and publishes."""
 
@@ -226,6 +259,7 @@ class PolicySettings(_Section):
     spend: SpendSettings = SpendSettings()
     conversations: ConversationSettings = ConversationSettings()
     semantic: SemanticSettings = SemanticSettings()
+    prices: PricesSettings = PricesSettings()
 
 
 def load_settings(
@@ -290,6 +324,12 @@ def _refuse_unknown(values: dict[str, Any], source: str | None) -> None:
             if key not in model.model_fields:
                 hint = _did_you_mean(key, list(model.model_fields))
                 raise ConfigError(f"{prefix}unknown setting {name}.{key}{hint}", source=source, field=f"{name}.{key}")
+    prices = values.get("prices", {}).get("models")
+    for name, price in prices.items() if isinstance(prices, dict) else ():
+        for key in price if isinstance(price, dict) else ():
+            if key not in ModelPrice.model_fields:
+                field, hint = f"prices.models.{name}.{key}", _did_you_mean(key, list(ModelPrice.model_fields))
+                raise ConfigError(f"{prefix}unknown setting {field}{hint}", source=source, field=field)
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from agentbreaker.config import PolicySettings, load_settings
 from agentbreaker.detectors import DETECTORS
@@ -13,8 +16,6 @@ from agentbreaker.verdict import Action, score_of
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection
-
-    from pydantic import BaseModel
 
     from agentbreaker.verdict import Verdict
 
@@ -31,6 +32,7 @@ _HELP = {
     "spend": "How many times its usual spending a conversation may spend, in windows of so many seconds.",
     "conversations": "How many conversations are watched at once, and what is kept of them.",
     "semantic": "The second stage (AB303), in force where the guard has an embedder.",
+    "prices": "Own prices of models for a million tokens, in this currency; one US dollar costs usd_rate of it.",
 }
 
 
@@ -114,9 +116,20 @@ class Policy:
         return "\n".join(lines) + "\n"
 
 
+def _quoted(text: str) -> str:
+    """A basic string of TOML, which escapes as JSON does, and DEL too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
         return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_quoted(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, BaseModel):
+        return _toml({key: item for key, item in value if item is not None})
+    if isinstance(value, str):
+        return _quoted(value)
     return repr(value)

@@ -15,11 +15,13 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from agentbreaker.currency import Currency
 from agentbreaker.errors import ConfigError
 from agentbreaker.message import Usage
 from agentbreaker.printable import printable
 
 if TYPE_CHECKING:
+    from agentbreaker.config import PricesSettings
     from agentbreaker.reservation import Reservation
 
 __all__ = ["Bill", "Pricing"]
@@ -120,6 +122,25 @@ class Pricing:
         """Tokens that no price is known for, input and output, by the model's name."""
         with self._lock:
             return dict(self._unpriced)
+
+    @classmethod
+    def of(cls, prices: PricesSettings) -> Pricing:
+        """Return the prices of a policy, whose own ones may be given in another currency.
+
+        Raises:
+            ConfigError: As the class; and that currency has no rate.
+        """
+        currency = Currency(prices.currency, prices.usd_rate)
+        return cls(
+            {
+                model: {name: currency.to_usd(value) for name, value in price if value is not None}
+                for model, price in prices.models.items()
+            }
+        )
+
+    def owns(self, model: str) -> bool:
+        """Whether the user has given a price for this model."""
+        return model in self._own
 
     def quote(self, model: str | None, usage: Usage) -> float | None:
         """Return what these tokens would cost in US dollars, ``None`` if nobody knows; counts nothing."""
