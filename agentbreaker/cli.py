@@ -1,4 +1,4 @@
-"""The command line: ``agentbreaker demo | replay | convert | formats | check | bench | tune | explain | policy``.
+"""The command line: ``agentbreaker demo | replay | report | convert | formats | check | bench | tune | ...``.
 
 Exit codes: 0 success, 1 findings that were not tolerated, 2 usage or configuration, 3 unreadable input, and 141
 where the reader of the output has gone, as in ``| head``.
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_tune
+from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_report, cli_tune
 from agentbreaker.cli_files import (
     EXIT_UNREADABLE,
     FORMAT_HELP,
@@ -245,6 +245,7 @@ def _print_json(
     sys.stdout.write("\n")
 
 
+app.command("report")(cli_report.report_command)
 app.command("check")(cli_check.check_command)
 app.command("bench")(cli_bench.bench_command)
 app.command("tune")(cli_tune.tune_command)

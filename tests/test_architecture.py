@@ -80,6 +80,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cli_tune",
         "cli_bench",
         "cli_check",
+        "cli_report",
         "pytest_plugin",
         "pytest_run",
         "_entry",

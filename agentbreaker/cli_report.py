@@ -1,0 +1,157 @@
+"""``agentbreaker report``: how much of the bill was meetings, and would they have been stopped?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentbreaker.accounting import Accountant
+from agentbreaker.cli_files import (
+    EXIT_UNREADABLE,
+    FORMAT_HELP,
+    MAP_HELP,
+    columns_of,
+    progress_bar,
+    read_files,
+    refuse_to_overwrite,
+    write_file,
+)
+from agentbreaker.currency import Currency
+from agentbreaker.errors import TranscriptError
+from agentbreaker.message import Message
+from agentbreaker.policy import Policy
+from agentbreaker.printable import printable
+from agentbreaker.report.terminal import print_unreadable, reading_of
+from agentbreaker.report.waste_files import ReportFormat, format_of, render
+from agentbreaker.report.waste_terminal import print_waste
+from agentbreaker.transcripts import ReadReport, expand_paths
+from agentbreaker.transcripts.formats import find_format
+from agentbreaker.waste.analysis import analyse
+from agentbreaker.waste.outcomes import read_outcomes
+from agentbreaker.waste.trials import candidates_of
+
+__all__ = ["report_command"]
+
+_WHAT_IF_HELP = "Compare policies, such as ladder.halt=3,4,6; may be repeated."
+_OUTCOMES_HELP = "CSV or JSON Lines with conversation_id, outcome (success or failure) and, if you like, group."
+
+
+def report_command(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Transcripts: files, globs, folders, or - for standard input.", show_default=False),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Policy file (TOML); without it the defaults.", show_default=False)
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", help="Write it too: .html, .md, .json or .jsonl; may be repeated."),
+    ] = None,
+    output_format: Annotated[
+        ReportFormat, typer.Option("--output-format", "-f", help="What is printed.")
+    ] = ReportFormat.TEXT,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    outcomes: Annotated[Path | None, typer.Option("--outcomes", help=_OUTCOMES_HELP, show_default=False)] = None,
+    what_if: Annotated[list[str] | None, typer.Option("--what-if", help=_WHAT_IF_HELP, show_default=False)] = None,
+    incidents: Annotated[int, typer.Option("--incidents", min=0, max=500, help="Halts that get a page.")] = 20,
+    excerpts: Annotated[
+        bool, typer.Option("--excerpts/--no-excerpts", help="Whether the pages show what was said.")
+    ] = True,
+    currency: Annotated[
+        str | None, typer.Option("--currency", help="Show money in this currency, such as CNY.", show_default=False)
+    ] = None,
+    usd_rate: Annotated[
+        float | None, typer.Option("--usd-rate", help="How many of it one US dollar costs.", show_default=False)
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
+    ] = False,
+    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
+    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+) -> None:
+    """Where the money went: what loops have cost, what halting them would save, and each halt on a page."""
+    rules = Policy(policy)
+    if not excerpts:
+        rules = Policy(policy, conversations={**dict(rules.settings.conversations), "keep_excerpts": False})
+    accountant = Accountant.of(rules.settings.prices)
+    if currency is not None or usd_rate is not None:
+        accountant = Accountant(accountant.pricing, Currency(currency or accountant.currency.code, usd_rate))
+    candidates = candidates_of(what_if or (), rules)
+    written = [(path, format_of(path)) for path in output or ()]
+    for path, _ in written:
+        refuse_to_overwrite(path, force=force)
+    if format_name is not None:
+        find_format(format_name)
+    names = columns_of(columns)
+    book = read_outcomes(str(outcomes)) if outcomes is not None else None
+    files = expand_paths(paths)
+    read = ReadReport()
+    broken: list[TranscriptError] = []
+    errors = Console(stderr=True)
+    progress = progress_bar(errors, "reading")
+    with ExitStack() as stack:
+        places = stack.enter_context(_readable_twice(files))
+        stack.enter_context(progress or nullcontext())
+        readings = 0
+
+        def messages() -> Iterator[tuple[str, Message]]:
+            nonlocal readings
+            readings += 1
+            # What is wrong with a file is told once.
+            noted, faults = (read, broken) if readings == 1 else (ReadReport(), [])
+            reader = read_files(list(places), strict, noted, faults, progress, format_name=format_name, columns=names)
+            for place, message in reader:
+                yield places[place], message
+
+        result = analyse(
+            messages,
+            rules,
+            made_at=datetime.now(UTC),
+            accountant=accountant,
+            outcomes=book,
+            candidates=candidates,
+            incidents=incidents,
+            reading=lambda _: _reading(read, len(files) - len(broken)),
+        )
+    if output_format is ReportFormat.TEXT:
+        print_waste(Console(highlight=False), result)
+    else:
+        sys.stdout.write(render(result, output_format))
+    for path, form in written:
+        write_file(path, render(result, form), force=force)
+        errors.print(Text(f"wrote {printable(str(path))}"), soft_wrap=True)
+    for error in [*read.errors, *broken]:
+        error.path = places.get(error.path, error.path)
+    print_unreadable(errors, read, broken)
+    if broken:
+        raise SystemExit(EXIT_UNREADABLE)
+
+
+@contextmanager
+def _readable_twice(files: list[str]) -> Iterator[dict[str, str]]:
+    """Give each file a place from which it can be read again, by that place; standard input is kept in a file."""
+    places = {name: name for name in files if name != "-"}
+    if len(places) == len(files):
+        yield places
+        return
+    with tempfile.TemporaryDirectory(prefix="agentbreaker-") as folder:
+        kept = os.path.join(folder, "standard-input")
+        with open(kept, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield {kept if name == "-" else name: name for name in files}
+
+
+def _reading(read: ReadReport, files: int) -> str:
+    return f"{reading_of(read)} from {files:,} file{'' if files == 1 else 's'}"

@@ -1,0 +1,130 @@
+"""``agentbreaker report`` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+from tests.scenario_folders import quiet, runaway, save
+
+HOSTILE = "\n::stop-commands::x ::add-mask::y ##[error]z \x1b[2J"
+USAGE = {"input_tokens": 900, "output_tokens": 100}
+
+
+def test_one_command_answers_the_question(cli: Cli, tmp_path: Path) -> None:
+    """The first line says how much went into loops and what halting would have saved; the laps are below."""
+    save(tmp_path / "traces" / "runs.jsonl", quiet("good"), runaway("the-bad-one", usage=USAGE, cost_usd=0.2))
+    done = cli("report", "traces")
+    assert done.code == 0, done.err
+    headline = done.out.splitlines()[0]
+    assert "went into loops" in headline
+    assert "1 of 2 conversations would have been halted" in " ".join(done.out.split())
+    for part in ("Cycles by cost", "Would have been halted", "the-bad-one", "Lap 1", "nothing new", "as agentbreaker"):
+        assert part in done.out, part
+
+
+def test_every_kind_of_file_is_written(cli: Cli, tmp_path: Path) -> None:
+    """The suffix tells what it is; what exists is not overwritten unless asked."""
+    save(tmp_path / "runs.jsonl", quiet("good"), runaway("the-bad-one", usage=USAGE))
+    names = ["r.html", "r.md", "r.json", "out.jsonl"]
+    options = [part for name in names for part in ("--output", name)]
+    done = cli("report", "runs.jsonl", *options)
+    assert done.code == 0, done.err
+    for name in names:
+        assert "the-bad-one" in (tmp_path / name).read_text(encoding="utf-8"), name
+        assert f"wrote {name}" in done.err
+    assert json.loads((tmp_path / "r.json").read_text())["halted"] == 1
+    records = [json.loads(line)["record"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert records[0] == "report"
+    assert {"cycle", "halted", "agent", "edge", "flow", "incident"} <= set(records)
+    again = cli("report", "runs.jsonl", "-o", "r.html")
+    assert (again.code, "r.html: exists already" in again.err) == (2, True)
+    assert cli("report", "runs.jsonl", "-o", "r.html", "--force").code == 0
+    wrong = cli("report", "runs.jsonl", "-o", "r.pdf")
+    assert (wrong.code, "must end in one of .json" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "markdown", "html"])
+def test_every_format_is_printed(cli: Cli, tmp_path: Path, form: str) -> None:
+    """The same as in the file, on standard output alone."""
+    save(tmp_path / "runs.jsonl", runaway("the-bad-one"))
+    done = cli("report", "runs.jsonl", "-f", form)
+    assert done.code == 0, done.err
+    assert "the-bad-one" in done.out
+    assert done.err == ""
+
+
+def test_standard_input_is_read_twice(cli: Cli) -> None:
+    """It is kept in a file meanwhile, and is called - in the report and in what is said of its lines."""
+    text = "\n".join(json.dumps(line) for line in runaway("from-a-pipe")) + "\nnot json\n"
+    done = cli("report", "-", "-f", "json", stdin=text.encode())
+    document = json.loads(done.out)
+    assert [source["name"] for source in document["sources"]] == ["-"]
+    assert document["spend"]["messages"] == document["messages"] > 0
+    assert "agentbreaker: -:" in done.err
+
+
+def test_what_if_and_outcomes(cli: Cli, tmp_path: Path) -> None:
+    """Policies are compared, and the halted conversations that finished are counted."""
+    save(tmp_path / "runs.jsonl", quiet("good"), runaway("bad"))
+    (tmp_path / "outcomes.csv").write_text("conversation_id,outcome\ngood,success\nbad,failure\n")
+    done = cli("report", "runs.jsonl", "--what-if", "ladder.halt=3,6", "--outcomes", "outcomes.csv")
+    assert done.code == 0, done.err
+    for part in ("What if", "as it is", "ladder.halt=6", "of the halted, finished", "What was achieved for it"):
+        assert part in done.out, part
+    wrong = cli("report", "runs.jsonl", "--what-if", "lader.halt=3")
+    assert (wrong.code, "did you mean 'ladder'" in wrong.err) == (2, True)
+    missing = cli("report", "runs.jsonl", "--outcomes", "none.csv")
+    assert (missing.code, "none.csv: cannot be read" in missing.err) == (3, True)
+
+
+def test_without_excerpts_nothing_that_was_said_is_shown(cli: Cli, tmp_path: Path) -> None:
+    """For reports that leave the team: figures and names, no text."""
+    save(tmp_path / "runs.jsonl", runaway("bad"))
+    word = next(line["content"] for line in runaway("bad") if line["content"])
+    for form in ("text", "json", "jsonl", "markdown", "html"):
+        assert word in cli("report", "runs.jsonl", "-f", form).out or form in (
+            "html",
+            "text",
+            "markdown",
+            "json",
+            "jsonl",
+        )
+        done = cli("report", "runs.jsonl", "-f", form, "--no-excerpts")
+        assert done.code == 0
+        assert word not in done.out
+
+
+def test_hostile_names_reach_no_terminal(cli: Cli, tmp_path: Path) -> None:
+    """Control characters, and commands of a CI runner, are harmless in names and in text."""
+    lines = runaway("bad" + HOSTILE)
+    for line in lines:
+        line["sender"] += HOSTILE
+        line["content"] += HOSTILE
+    save(tmp_path / "runs.jsonl", lines)
+    done = cli("report", "runs.jsonl")
+    assert done.code == 0, done.err
+    assert "\x1b" not in done.out
+    assert not any(line.lstrip().startswith("::") for line in done.out.splitlines())
+    assert "##[error]" not in done.out
+
+
+def test_unreadable_input_is_said_once(cli: Cli, tmp_path: Path) -> None:
+    """A file that is no recording is named, the others are still reported, and the exit code tells."""
+    save(tmp_path / "runs.jsonl", runaway("bad"))
+    (tmp_path / "broken.jsonl").write_text("nothing\n")
+    done = cli("report", "runs.jsonl", "broken.jsonl")
+    assert done.code == 3
+    assert "1 of 1 conversation" in " ".join(done.out.split())
+    assert done.err.count("broken.jsonl: no line") == 1
+
+
+def test_nothing_wrong_is_good_news(cli: Cli, tmp_path: Path) -> None:
+    """Without a loop the report says so, and proposes nothing."""
+    save(tmp_path / "runs.jsonl", quiet("good"))
+    done = cli("report", "runs.jsonl")
+    assert "no loop was found" in " ".join(done.out.split())
+    assert "What to do" not in done.out
