@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -14,7 +15,7 @@ from tests.waste.recordings import honest, report_of, runaway, with_a_tool
 
 def _printed(report: Report, width: int = 120, *, colour: bool = False, incidents: int = 1) -> str:
     written = io.StringIO()
-    system: Literal[standard] | None = "standard" if colour else None
+    system: Literal["standard"] | None = "standard" if colour else None
     console = Console(file=written, width=width, highlight=False, force_terminal=colour, color_system=system)
     print_waste(console, report, incidents=incidents)
     return written.getvalue()
