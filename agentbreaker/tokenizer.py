@@ -25,6 +25,8 @@ TokenCounter = Callable[[str, Vocabulary], int]
 #: What may be asked for by name.
 TOKENIZERS: Final = ("estimate", "tiktoken", "bpe-openai")
 _VOCABULARIES: Final[tuple[Vocabulary, ...]] = ("o200k", "cl100k")
+#: Longer texts are counted in slices of so many characters: one tokenizer refuses them, another takes very long.
+_SLICE: Final = 65_536
 #: Where tiktoken gets each file from, of which the hash is its name in the cache, and what it must hold.
 _URL: Final = "https://openaipublic.blob.core.windows.net/encodings/{}_base.tiktoken"
 _SHA256: Final = {
@@ -64,8 +66,9 @@ def _count(encodings: dict[Vocabulary, Any], options: dict[str, Any], text: str,
     if not text.isascii():
         # Halves of surrogate pairs, which JSON can hold, are no text for a tokenizer.
         text = text.encode("utf-8", "replace").decode("utf-8")
+    encode = encodings[vocabulary].encode
     # What looks like a control token is text like any other.
-    return len(encodings[vocabulary].encode(text, **options))
+    return sum(len(encode(text[at : at + _SLICE], **options)) for at in range(0, len(text), _SLICE))
 
 
 def _tiktoken() -> TokenCounter:

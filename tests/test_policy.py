@@ -153,17 +153,6 @@ def test_a_policy_survives_its_file(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("rung", ["warn", "steer", "finish", "halt"])
-def test_prices_read_back(tmp_path: Path) -> None:
-    """Names of models may hold whatever a provider puts into them; prices that are left out stay left out."""
-    models = {
-        'house "7b" \\ v1.5\x7f\n中': {"input": 1.5, "output": 2.0},
-        "m": {"input": 0.0, "output": 1e-7, "cache_read": 0.1},
-    }
-    policy = Policy(prices={"currency": "CNY", "usd_rate": 7.1, "models": models})
-    assert Policy(written(tmp_path, policy.to_toml())).settings == policy.settings
-    assert policy.settings.prices.models["m"].cache_creation is None
-
-
 def test_a_file_can_leave_a_rung_out(tmp_path: Path, rung: str) -> None:
     """TOML has no null: "off" says that a rung is never used, and is what `to_toml` writes for it."""
     policy = Policy(written(tmp_path, f'[ladder]\n{rung} = "off"\n'))
@@ -225,3 +214,14 @@ def test_single_sections_can_be_written(tmp_path: Path) -> None:
     read = Policy(written(tmp_path, text)).settings
     assert read.ladder == policy.settings.ladder
     assert read.breaker == Policy().settings.breaker
+
+
+def test_prices_read_back(tmp_path: Path) -> None:
+    """Names of models may hold whatever a provider puts into them; prices that are left out stay left out."""
+    models = {
+        'house "7b" \\ v1.5\x7f\n中': {"input": 1.5, "output": 2.0},
+        "m": {"input": 0.0, "output": 1e-7, "cache_read": 0.1},
+    }
+    policy = Policy(prices={"currency": "CNY", "usd_rate": 7.1, "models": models})
+    assert Policy(written(tmp_path, policy.to_toml())).settings == policy.settings
+    assert policy.settings.prices.models["m"].cache_creation is None

@@ -115,7 +115,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         guard: The guard that decides; by default a new one.
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: One conversation for all runs, whatever their thread.
-        pricing: Prices of models; by default the offline tables of genai-prices.
+        pricing: Prices of models; by default those of the policy, then the offline tables of genai-prices.
 
     Attributes:
         guard: The guard, to ask for the incident and to reset.
@@ -147,7 +147,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         self._edges = edges_of(self.guard, conversation_id)
         self.halts = self._edges.halts
         self._blind = Once(_BLIND)
-        self.pricing = pricing if pricing is not None else Pricing()
+        self.pricing = pricing if pricing is not None else Pricing.of(self.guard.policy.settings.prices)
         self.money = Money(self.guard, self.pricing)
         self.decides_in_agents = False
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
+from agentbreaker.transcripts.sums import count_once
 
 if TYPE_CHECKING:
     from agentbreaker.transcripts.spans import Span
@@ -37,9 +38,9 @@ class _Trace:
         self._depth = self._depths(spans)
         self._number = {span: number for number, span in enumerate(spans)}
         self._spans = sorted(spans, key=self._start_key)
-        self._count_once()
+        count_once(self._spans, self._parent, self._depth)
         for span in spans:
-            if span.kind == "other" and (span.usage is not None or span.cost_usd is not None):
+            if span.kind == "other" and (span.usage is not None or span.cost_usd):
                 span.kind = "model"
         self._unmask()
         self._frame: dict[Span, Span | None] = {}
@@ -116,19 +117,6 @@ class _Trace:
     def _end_key(self, span: Span) -> _Key:
         start, end = _seconds(span.start or span.end), _seconds(span.end or span.start)
         return (max(start, end), 0 if end > start else 2, -self._depth[span], self._number[span])
-
-    def _count_once(self) -> None:
-        """Take tokens and money off every span that has a span with some below it."""
-        covered: set[Span] = set()
-        for span in self._spans:
-            if span.usage is None and span.cost_usd is None:
-                continue
-            above = self._parent[span]
-            while above is not None and above not in covered:
-                covered.add(above)
-                above = self._parent[above]
-        for span in covered:
-            span.usage = span.cost_usd = None
 
     def _owners(self) -> dict[Span, Span | None]:
         """The nearest span of an agent around each span."""
