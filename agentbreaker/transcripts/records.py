@@ -224,9 +224,8 @@ class Probe:
         self.records: list[dict[str, Any]] = []
         shape = _shape(self.head)
         texts = list(_beginnings(self.head, shape))
-        # What is cut by the end of the look is no record; what ends with the recording is one.
-        whole = texts if source.complete or shape == "array" else texts[:-1]
-        for text in whole[:_PROBED]:
+        # What is cut by the end of the look is no JSON, so it makes no record.
+        for text in texts[:_PROBED]:
             try:
                 value = parse_value(text)
             except UnreadableError:

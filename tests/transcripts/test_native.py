@@ -556,6 +556,15 @@ def test_a_good_line_with_some_bytes_changed_is_a_message_or_a_named_fault(
     assert found[-1].content == "hello"
 
 
+def test_a_damaged_line_does_not_make_it_another_format() -> None:
+    """Regression: a line whose `sender` was damaged looked like chat, and the good line after it was lost."""
+    damaged = b'{"conversation_id":"c","sende\x7f":"a","content":"x","role":"assistant"}'
+    report = ReadReport()
+    found = list(read_transcript(io.BytesIO(b"{}\n" + damaged + b"\n" + json.dumps(HELLO).encode()), report=report))
+    assert [message.content for message in found] == ["hello"]
+    assert (report.formats, report.skipped) == ({"agentbreaker": 1}, 2)
+
+
 # -- paths ------------------------------------------------------------------------------------------------------------
 
 
