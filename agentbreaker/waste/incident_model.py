@@ -54,7 +54,7 @@ class After(Fact):
 
     Attributes:
         amount: What it cost.
-        new_words: Share of its words that the conversation had not had before, in [0, 1].
+        new_words: Share of its words that the conversation had not had before and that tell something, in [0, 1].
         last_speaker, last_text: The end of the recording, clipped.
     """
 
@@ -131,10 +131,17 @@ class SignalBar(Fact):
 
 
 class Piece(Fact):
-    """A part of a message: words that the conversation had before (`new` is false), or had not."""
+    """A part of a message.
+
+    Attributes:
+        text: The words, with what is between them.
+        new: The conversation had not had them, and they tell something.
+        everyday: It had not had them either, but they are everyday words that tell nothing.
+    """
 
     text: str
     new: bool
+    everyday: bool = False
 
 
 class LapTurn(Fact):
@@ -166,6 +173,7 @@ class Lap(Fact):
         number: From 1, counted from the beginning of the loop.
         turns: In order.
         amount: What it cost.
+        news: Share of its words that the conversation had not had and that tell something, in [0, 1].
         same_as_before: Share of its words that were in the lap before, in [0, 1]; ``None`` for the first.
     """
 
@@ -173,6 +181,7 @@ class Lap(Fact):
     turns: tuple[LapTurn, ...]
     amount: Amount
     same_as_before: float | None
+    news: float = 0.0
 
 
 class SpendPoint(Fact):
