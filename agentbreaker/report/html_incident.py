@@ -34,11 +34,11 @@ def incident_part(page: Page, incident: IncidentPage, number: int) -> Markup:
         el(
             "div",
             _graph(page, incident, number),
-            el("div", _why(page, incident), _spending(page, incident, number), cls="stack"),
+            el("div", _why(page, incident), _to_do(page, incident), cls="stack"),
             cls="two",
         ),
         _laps(page, incident),
-        _ending(page, incident),
+        el("div", _spending(page, incident, number), _ending(page, incident), cls="two"),
     ]
     return el(
         "article",
@@ -79,12 +79,12 @@ def _figures(page: Page, incident: IncidentPage) -> Markup:
         [
             (
                 "Spent in the loop",
-                el("span", figures.amount(halted.in_loop), cls="bad"),
+                el("span", page.figure(halted.in_loop), cls="bad"),
                 f"{figures.share(halted.in_loop, halted.spend)} of this conversation",
             ),
             (
                 "A halt would have saved",
-                figures.amount(halted.after_halt),
+                page.figure(halted.after_halt),
                 f"{count(left, 'message')} came after it, {after}" if left else "the recording ends there",
             ),
             (
@@ -196,11 +196,15 @@ def _laps(page: Page, incident: IncidentPage) -> Markup | None:
     return None if drawn is None else section(page, "The laps side by side", drawn, level=4)
 
 
+def _to_do(page: Page, incident: IncidentPage) -> Markup | None:
+    if not incident.advice and not incident.snippet:
+        return None
+    return section(page, "What to do about it", advice(incident.advice, incident.snippet), level=4)
+
+
 def _ending(page: Page, incident: IncidentPage) -> Markup | None:
+    """What the recording came to, and how to go on."""
     after = incident.after
-    parts: list[Child] = []
-    if incident.advice or incident.snippet:
-        parts.append(section(page, "What to do about it", advice(incident.advice, incident.snippet), level=4))
     last: list[Child] = []
     if after is not None and after.last_text:
         last += [
@@ -209,6 +213,4 @@ def _ending(page: Page, incident: IncidentPage) -> Markup | None:
         ]
     if incident.resume:
         last.append(el("p", incident.resume))
-    if last:
-        parts.append(section(page, "After the halt", last, level=4))
-    return el("div", parts, cls="two") if parts else None
+    return section(page, "After the halt", last, level=4) if last else None

@@ -164,9 +164,13 @@ def _words(turn: LapTurn) -> Markup:
     left = _MOST_LETTERS
     parts: list[Child] = []
     for piece in turn.pieces:
-        text = escaped(_BLANKS.sub(" ", piece.text), limit=left)
-        left -= len(piece.text)
+        shown = _BLANKS.sub(" ", piece.text)
+        text = escaped(shown.strip(" "), limit=left)
+        left -= len(shown)
+        # The blanks around a word are not underlined.
+        parts.append(" " if shown.startswith(" ") else None)
         parts.append(el("ins", text) if piece.new else el("span", text) if piece.everyday else text)
+        parts.append(" " if shown.endswith(" ") else None)
         if left <= 0:
             break
     cut = "…" if turn.clipped or left <= 0 else None

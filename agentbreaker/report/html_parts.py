@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentbreaker.report.figures import Figures, percent, short
+from agentbreaker.report.figures import Figures, count, percent, short
 from agentbreaker.report.markup import Child, Markup, el, lines_of, said
 from agentbreaker.waste.model import Amount, Report
 
@@ -14,6 +15,8 @@ __all__ = ["Column", "Page", "advice", "bar", "cycle_of", "disclosure", "scrolle
 
 _SCALE: Final = 1000
 _MOST_IN_PATH: Final = 8
+#: Names of fields and settings stand in backticks in an advice.
+_QUOTED: Final = re.compile("`([^`]*)`")
 
 
 @dataclass(slots=True)
@@ -38,12 +41,21 @@ class Page:
     def paid(self, tokens: int, cost_usd: float, estimated: bool) -> str:
         """Tokens, and the money where anything in the report has a price."""
         text = f"{'≈' if estimated else ''}{short(tokens)} tok"
-        return f"{text} · {self.figures.money(cost_usd)}" if self.figures.in_money else text
+        return f"{text} · {self.figures.money(cost_usd)}" if cost_usd else text
+
+    def figure(self, amount: Amount) -> str:
+        """An amount in large letters: what has a price, or the tokens where nothing has; the rest stands beside it."""
+        if not self.figures.in_money or not amount.cost_usd:
+            return f"{self.figures.tokens(amount)} tokens"
+        return self.figures.amount(amount.model_copy(update={"unpriced_tokens": 0}))
 
     def beside(self, amount: Amount) -> str:
         """Tokens and messages, to stand below the amount that :meth:`Figures.amount` writes."""
-        messages = f"{amount.messages:,} message{'' if amount.messages == 1 else 's'}"
-        return f"{self.figures.tokens(amount)} tokens, {messages}" if self.figures.in_money else messages
+        messages = count(amount.messages, "message")
+        if not self.figures.in_money or not amount.cost_usd:
+            return messages
+        unpriced = f", {short(amount.unpriced_tokens)} of them without a price" if amount.unpriced_tokens else ""
+        return f"{self.figures.tokens(amount)} tokens{unpriced}, {messages}"
 
 
 @dataclass(slots=True, frozen=True)
@@ -157,7 +169,7 @@ def cycle_of(agents: Sequence[str], limit: int = 60) -> Markup:
 
 def advice(text: str, snippet: str) -> Markup:
     """Return what to do, with the lines for the policy file."""
-    rows: list[Child] = [el("p", text)] if text else []
+    rows: list[Child] = [el("p", _QUOTED.sub(r"“\1”", text))] if text else []
     if snippet:
         rows.append(disclosure("Lines for the policy file", el("pre", el("code", lines_of(snippet)), tabindex="0")))
     return el("div", rows, cls="advice")

@@ -10,10 +10,10 @@ __all__ = ["STYLE", "STYLE_HASH"]
 
 STYLE: Final = """
 :root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--ink:#17202b;--soft:#56616f;--line:#dce1e7;--track:#e3e7ec;
---accent:#1c5cbb;--bad:#c0241f;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#dff3e7;--warn:#8a5600;--wire:#8d99a7;
+--accent:#1c5cbb;--bad:#c0241f;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#dff3e7;--warn:#8a5600;--amber:#d1901b;--wire:#8d99a7;
 --ribbon:#a9c4ea;--loop:#f0a39d}
 @media (prefers-color-scheme:dark){:root{--page:#10151b;--card:#192027;--ink:#e7ecf2;--soft:#a5b1be;--line:#303a45;
---track:#2c3640;--accent:#86b6ff;--bad:#ff8d84;--bad-soft:#43211f;--good:#71dca1;--good-soft:#163a29;--warn:#f0bd62;
+--track:#2c3640;--accent:#86b6ff;--bad:#ff8d84;--bad-soft:#43211f;--good:#71dca1;--good-soft:#163a29;--warn:#f0bd62;--amber:#d1901b;
 --wire:#6f7d8c;--ribbon:#34527c;--loop:#8a3f3a}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%;scroll-padding-top:1rem}
@@ -27,7 +27,7 @@ h1{font-size:clamp(1.35rem,1rem + 1.6vw,2rem)}h2{font-size:1.3rem}h3{font-size:1
 h4{font-size:1rem}.title{font-size:1.06rem;margin-bottom:.75rem}p{margin:.4rem 0;max-width:75ch}
 a{color:var(--accent)}:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 bdi.none,span.none{color:var(--soft);font-style:italic}
-.kicker{color:var(--soft);margin:0 0 .5rem;font-size:.9rem}.lead{color:var(--soft);margin-top:.6rem}
+.path bdi{display:inline-block;max-width:100%}.kicker{max-width:none;color:var(--soft);margin:0 0 .5rem;font-size:.9rem}.lead{color:var(--soft);margin-top:.6rem}
 .alert{border:1px solid var(--warn);border-left-width:6px;border-radius:.5rem;padding:.6rem .9rem;margin:1rem 0;
 background:var(--card)}
 .skip{position:absolute;left:-999rem}.skip:focus{left:1rem;top:.5rem;background:var(--card);padding:.5rem}
@@ -46,14 +46,14 @@ nav ul{display:flex;flex-wrap:wrap;gap:.35rem 1.1rem;list-style:none;padding:0;m
 .scroll{overflow-x:auto;max-width:100%;border-radius:.3rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 caption{text-align:left;font-weight:650;padding:0 0 .5rem;caption-side:top}
-caption .soft{font-weight:400}
+caption .soft,caption.soft{font-weight:400}
 th,td{text-align:left;vertical-align:top;padding:.5rem .7rem;border-top:1px solid var(--line)}
 th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding-right:0}
-thead th{border-top:0;color:var(--soft);font-weight:600;font-size:.83rem;vertical-align:bottom}
-tbody th{font-weight:600;min-width:8rem}.num{text-align:right;white-space:nowrap;overflow-wrap:normal}
+thead th{border-top:0;overflow-wrap:normal;color:var(--soft);font-weight:600;font-size:.83rem;vertical-align:bottom}
+tbody th{font-weight:600;min-width:8rem}.grid tbody td{min-width:4.5rem}.num{text-align:right;white-space:nowrap;overflow-wrap:normal}
 .grid td.text{min-width:14rem}.tight th,.tight td{padding-top:.35rem;padding-bottom:.35rem}
 .meter{display:block;width:100%;height:1.1rem;min-width:3rem}.meter .track{fill:var(--track)}.meter .full{
-fill:var(--wire)}.meter.over .full{fill:var(--warn)}.meter.loop .full,.meter.decided .full{fill:var(--bad)}
+fill:var(--wire)}.meter.over .full{fill:var(--amber)}.meter.loop .full,.meter.decided .full{fill:var(--bad)}
 .meter.work .full{fill:var(--accent)}.meter .tick{fill:var(--ink)}
 .share{display:grid;grid-template-columns:3.4rem minmax(3rem,1fr);gap:.5rem;align-items:center;min-width:7.5rem}
 .share .pc{text-align:right}
@@ -68,7 +68,8 @@ gap:.4rem 1.5rem;grid-template-columns:minmax(0,1fr)}.cycles>li:first-child{bord
 @media (min-width:48rem){.cycles>li{grid-template-columns:minmax(0,1.15fr) minmax(0,.8fr) minmax(0,1.35fr)}}
 svg text{font-family:inherit;fill:var(--ink);font-size:13px}svg.flow,svg.graph,svg.spending{display:block;
 max-width:100%;height:auto;margin:0 auto}
-svg.flow{min-width:700px;width:100%}svg.spending{min-width:420px;width:100%}
+svg.flow{min-width:720px;width:100%}svg.spending{min-width:440px;width:100%}
+svg.graph{max-width:none}
 .flow .ribbon{fill:var(--ribbon);opacity:.75}.flow .ribbon.loop{fill:var(--loop);opacity:.9}
 .flow .bar{fill:var(--wire)}.flow .useful{fill:var(--accent)}.flow .loop.bar{fill:var(--bad)}
 .flow .name{font-weight:600}.flow .sum{fill:var(--soft);font-size:12px}
@@ -116,7 +117,7 @@ margin:.3rem 0}.laps .lap{display:block;color:var(--ink);font-size:.82rem;font-w
 @media (max-width:26rem){header,main,footer{padding-left:.6rem;padding-right:.6rem}.tile .big{font-size:1.3rem}}
 @media (prefers-contrast:more){:root{--soft:var(--ink);--wire:var(--ink)}}
 @media print{:root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--track:#ddd;
---accent:#1c5cbb;--bad:#b01d18;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#e4f4ea;--warn:#7a4c00;--wire:#777;
+--accent:#1c5cbb;--bad:#b01d18;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#e4f4ea;--warn:#7a4c00;--amber:#d1901b;--wire:#777;
 --ribbon:#a9c4ea;--loop:#f0a39d}body{font-size:11pt}.scroll{overflow:visible}nav,.up,.skip{display:none}
 details::details-content{content-visibility:visible;display:block}.card,.tile,tr,.cycles>li{break-inside:avoid}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}svg.flow,svg.spending{min-width:0}

@@ -38,15 +38,15 @@ def summary_tiles(page: Page) -> Markup:
     report, figures = page.report, page.figures
     ahead = report.forecast
     items: list[tuple[str, Child, Child]] = [
-        ("Spent", figures.amount(report.spend), page.beside(report.spend)),
+        ("Spent", page.figure(report.spend), page.beside(report.spend)),
         (
             "In loops",
-            el("span", figures.amount(report.in_loops), cls="bad" if report.in_loops.messages else None),
+            el("span", page.figure(report.in_loops), cls="bad" if report.in_loops.messages else None),
             f"{figures.share(report.in_loops, report.spend)} of it, {page.beside(report.in_loops)}",
         ),
         (
             "Halts would have saved",
-            el("span", figures.amount(report.after_halt), cls="good" if report.after_halt.messages else None),
+            el("span", page.figure(report.after_halt), cls="good" if report.after_halt.messages else None),
             f"{figures.share(report.after_halt, report.spend)} of what was spent",
         ),
         (
@@ -139,8 +139,8 @@ def _cycle(page: Page, cycle: Cycle, by_name: Mapping[str, int]) -> Markup:
         ),
         el(
             "div",
-            el("div", figures.amount(cycle.in_loops), cls="sum"),
-            el("p", f"of it {figures.amount(cycle.after_halt)} after the halt", cls="soft"),
+            el("div", page.figure(cycle.in_loops), cls="sum"),
+            el("p", f"of it {page.figure(cycle.after_halt)} after the halt", cls="soft"),
             el("div", share_cell(cycle.share, "loop"), el("span", "of what all loops cost", cls="soft")),
         ),
         advice(cycle.advice, cycle.snippet),

@@ -31,9 +31,12 @@ _NAMES: Final = frozenset(
     "small span strong summary svg table tbody td text th thead title tr tspan ul".split()
 )
 _VOID: Final = frozenset({"br", "col"})
-_ATTRIBUTE: Final = re.compile(r"(?!on|style$|src)[a-zA-Z][a-zA-Z-]*")
+_ATTRIBUTE: Final = re.compile(r"(?!on|style$|src)[a-zA-Z][a-zA-Z0-9-]*")
 _VALUE: Final = re.compile(r"[A-Za-z0-9 _.,:#%()/+-]*")
 _PLACE: Final = re.compile(r"#[a-z][a-z0-9-]*")
+_RIGHT: Final = "\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc\\U00010800-\\U00010fff\\U0001e800-\\U0001efff"
+#: Writing that reads from the right, with what is between its words as long as it has no direction of its own.
+_FROM_RIGHT: Final = re.compile(f"[{_RIGHT}](?:[{_RIGHT} .'_-]*[{_RIGHT}])?")
 _HAN: Final = re.compile("[\\u4e00-\\u9fff]")
 _NOT_CHINESE: Final = re.compile("[\\u3040-\\u30ff\\uac00-\\ud7af]")
 
@@ -92,6 +95,11 @@ def join(*children: Child) -> Markup:
     return Markup("".join(_flat(children)))
 
 
+def _isolated(text: str) -> str:
+    """Keep names that read from the right, in the middle of a sentence of ours, from turning what stands beside them."""
+    return _FROM_RIGHT.sub("\u2067\\g<0>\u2069", text)
+
+
 def _flat(children: Iterable[Child]) -> Iterable[str]:
     for child in children:
         if child is None:
@@ -99,7 +107,7 @@ def _flat(children: Iterable[Child]) -> Iterable[str]:
         if isinstance(child, Markup):
             yield child
         elif isinstance(child, str):
-            yield escaped(child, limit=4000)
+            yield _isolated(escaped(child, limit=4000))
         else:
             yield from _flat(child)
 

@@ -22,6 +22,7 @@ Point = tuple[float, float]
 Curve = tuple[Point, ...]
 
 _LABEL: Final = 12.0
+_ROOM: Final = (520.0, 380.0)
 _THINNEST, _THICKEST = 1.5, 8.0
 _TRIES: Final = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)
 
@@ -49,6 +50,8 @@ def graph_svg(page: IncidentPage, number: int) -> tuple[Markup, int, int]:
     boxes += [Box(x, y, 12, 12) for curve in curves for x, y in _sampled(curve, 12)]
     left, top = min(box.left for box in boxes) - 6, min(box.top for box in boxes) - 6
     right, bottom = max(box.right for box in boxes) + 6, max(box.bottom for box in boxes) + 6
+    # A small graph may fill its place; a large one keeps its letters readable, and scrolls where it has no room.
+    zoom = min(1.5, max(1.0, _ROOM[0] / (right - left)), max(1.0, _ROOM[1] / (bottom - top)))
     svg = el(
         "svg",
         el("title", f"Call graph of incident {number}", id=f"graph-{number}-title"),
@@ -57,8 +60,8 @@ def graph_svg(page: IncidentPage, number: int) -> tuple[Markup, int, int]:
         el("g", [_node(place, layout.numbered) for place in layout.drawn]),
         el("g", [_label(box, text, cycle) for box, text, cycle in labels]),
         viewBox=f"{left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}",
-        width=round(right - left),
-        height=round(bottom - top),
+        width=round(zoom * (right - left)),
+        height=round(zoom * (bottom - top)),
         cls="graph",
         role="img",
         aria_labelledby=f"graph-{number}-title graph-{number}-text",
@@ -167,14 +170,25 @@ def _labels(
     """Where the labels stand: beside the middle of the edge, else further along, else on the other side, else not."""
     taken = [place.box.grown(4) for place in layout.drawn]
     lines = [
-        (point, width / 2 + 2) for curve, width in zip(curves, widths, strict=True) for point in _sampled(curve, 24)
+        (number, point, width / 2 + 2)
+        for number, (curve, width) in enumerate(zip(curves, widths, strict=True))
+        for point in _sampled(curve, 24)
     ]
-    for edge, curve, width in reversed(list(zip(edges, curves, widths, strict=True))):
+
+    def is_free(box: Box, number: int, margin: float) -> bool:
+        """Whether nothing is there, and no other line so near that the label seems to be its own."""
+        if any(box.meets(other) for other in taken):
+            return False
+        return not any(box.grown(reach + margin * (line != number)).holds(point) for line, point, reach in lines)
+
+    for number in reversed(range(len(edges))):
+        edge = edges[number]
         text = f"{edge.messages:,}×" + (f" · {short(edge.tokens)} tok" if edge.tokens else "")
         size = (width_of(text, _LABEL) + 4, _LABEL + 4)
-        for box in _candidates(curve, size, width, 3 if edge.in_cycle else 1):
-            free = not any(box.meets(other) for other in taken)
-            if free and not any(box.grown(reach).holds(point) for point, reach in lines):
+        boxes = [*_candidates(curves[number], size, widths[number], 2 if edge.in_cycle else 1)]
+        for margin in (7.0, 0.0) if edge.in_cycle else (7.0,):
+            box = next((box for box in boxes if is_free(box, number, margin)), None)
+            if box is not None:
                 taken.append(box.grown(3))
                 yield box, text, edge.in_cycle
                 break

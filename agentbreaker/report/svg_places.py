@@ -22,7 +22,9 @@ _HEIGHT: Final = 34.0
 _DOT: Final = 30.0
 _WIDEST: Final = 150.0
 _GAP: Final = 30.0
-_BETWEEN_ROWS: Final = 86.0
+#: Between two of the ring, so that the label of an edge has room.
+_RING_GAP: Final = 74.0
+_BETWEEN_ROWS: Final = 100.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -161,7 +163,7 @@ def _ring(boxes: list[Box], centre: bool) -> list[Box]:
             Box(across * math.cos(angle), down * math.sin(angle), box.width, box.height)
             for angle, box in zip(angles, boxes, strict=True)
         ]
-        everything = [box.grown(_GAP / 2 if box.width > _DOT else 7) for box in [*placed, *middle]]
+        everything = [_with_room(box) for box in [*placed, *middle]]
         if not any(a.meets(b) for number, a in enumerate(everything) for b in everything[:number]):
             return placed
         if boxes[0].width > _DOT:
@@ -169,6 +171,13 @@ def _ring(boxes: list[Box], centre: bool) -> list[Box]:
         else:
             across = down = max(across, down) * 1.04
     return placed
+
+
+def _with_room(box: Box) -> Box:
+    """A box with the margin that it keeps from others: more beside it than above it, as letters run."""
+    if box.width <= _DOT:
+        return box.grown(7)
+    return Box(box.x, box.y, box.width + _RING_GAP, box.height + 0.6 * _RING_GAP)
 
 
 def _neighbours(

@@ -17,9 +17,9 @@ from agentbreaker.waste.model import Amount, Flow
 
 __all__ = ["kind_title", "sankey_svg"]
 
-_WIDTH: Final = 960
+_WIDTH: Final = 1040
 _BAR: Final = 9
-_MARGIN: Final = 168.0
+_MARGIN: Final = 200.0
 _CARD: Final = 172.0
 _HEIGHT: Final = 300.0
 _SLOT: Final = 38.0
