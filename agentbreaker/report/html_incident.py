@@ -70,7 +70,7 @@ def _figures(page: Page, incident: IncidentPage) -> Markup:
     halted, figures = incident.halted, page.figures
     laps = incident.laps_made
     until = halted.halted_at - halted.began_at
-    after = f"{percent(incident.after.new_words)} of its words new" if incident.after is not None else "nothing"
+    after = f", {percent(incident.after.new_words)} of its words new" if incident.after is not None else ""
     took = [count(laps, "lap") if laps else count(until, "message")]
     if incident.seconds is not None:
         took.append(duration(incident.seconds))
@@ -85,14 +85,14 @@ def _figures(page: Page, incident: IncidentPage) -> Markup:
             (
                 "A halt would have saved",
                 page.figure(halted.after_halt),
-                f"{count(left, 'message')} came after it, {after}" if left else "the recording ends there",
+                f"{count(left, 'message')} came after it{after}" if left else "the recording ends there",
             ),
             (
                 "Detected after",
                 ", ".join(took),
                 f"began at message {halted.began_at:,}, halted at {halted.halted_at:,} of {halted.messages:,}",
             ),
-            ("Detector", incident.title, f"{halted.code}, score {incident.score:.2f}"),
+            ("Detector", el("span", incident.title, cls="word"), f"{halted.code}, score {incident.score:.2f}"),
         ]
     )
 
@@ -119,8 +119,9 @@ def _graph(page: Page, incident: IncidentPage, number: int) -> Markup:
         el("ol", [el("li", said(node.name, 60)) for node in ring], cls="ring", id=name) if len(ring) > 8 else None,
         el(
             "p",
-            "Red and filled: the cycle. The thicker a line, the more tokens." if ring else "The thicker a line, the "
-            "more tokens.",
+            "Filled, in red: the cycle. The thicker a line, the more tokens."
+            if ring
+            else "The thicker a line, the more tokens.",
             f" Not drawn: {' and '.join(missing)}." if missing else None,
             cls="soft",
         ),

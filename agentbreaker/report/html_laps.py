@@ -62,10 +62,7 @@ def laps_table(page: Page, laps: Sequence[Lap]) -> Markup | None:
         el(
             "tr",
             el("th", _who(sender, turns), scope="row", role="rowheader"),
-            [
-                _cell(page, lap, turn, gap, with_text)
-                for lap, turn, gap in zip(shown, turns, gaps, strict=True)
-            ],
+            [_cell(page, lap, turn, gap, with_text) for lap, turn, gap in zip(shown, turns, gaps, strict=True)],
             role="row",
         )
         for sender, turns in rows[:_MOST_ROWS]

@@ -1,4 +1,4 @@
-"""The rest of the waste report: talk against work, the month ahead, what was achieved, other policies, and the notes."""
+"""The rest of the waste report: talk against work, the month ahead, what was achieved, other policies, notes."""
 
 from __future__ import annotations
 
@@ -192,8 +192,8 @@ def notes_part(page: Page) -> Markup:
         unpriced = [
             el(
                 "p",
-                "Nobody knows the price of these tokens. They are not counted as free: they are in no sum of money. Give "
-                "their prices in the policy, under ",
+                "Nobody knows the price of these tokens. They are not counted as free: they are in no sum of money. "
+                "Give their prices in the policy, under ",
                 el("code", "[prices.models]"),
                 ".",
             ),

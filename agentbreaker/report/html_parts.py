@@ -11,7 +11,19 @@ from agentbreaker.report.figures import Figures, count, percent, short
 from agentbreaker.report.markup import Child, Markup, el, lines_of, said
 from agentbreaker.waste.model import Amount, Report
 
-__all__ = ["Column", "Page", "advice", "bar", "cycle_of", "disclosure", "scroller", "section", "share_cell", "table", "tiles"]
+__all__ = [
+    "Column",
+    "Page",
+    "advice",
+    "bar",
+    "cycle_of",
+    "disclosure",
+    "scroller",
+    "section",
+    "share_cell",
+    "table",
+    "tiles",
+]
 
 _SCALE: Final = 1000
 _MOST_IN_PATH: Final = 8
@@ -95,9 +107,7 @@ def table(
         el(
             "tr",
             [
-                el("th", cell, scope="row", cls=_class(column))
-                if number == 0
-                else el("td", cell, cls=_class(column))
+                el("th", cell, scope="row", cls=_class(column)) if number == 0 else el("td", cell, cls=_class(column))
                 for number, (cell, column) in enumerate(zip(row, columns, strict=True))
             ],
         )

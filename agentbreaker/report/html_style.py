@@ -6,14 +6,19 @@ import base64
 import hashlib
 from typing import Final
 
-__all__ = ["STYLE", "STYLE_HASH"]
+__all__ = ["GRAPH_WIDTHS", "STYLE", "STYLE_HASH"]
 
-STYLE: Final = """
+#: Widths below which a graph is not shrunk, so that its letters stay readable; each has a class ``w<width>``.
+GRAPH_WIDTHS: Final = range(240, 981, 20)
+
+_RULES: Final = """
 :root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--ink:#17202b;--soft:#56616f;--line:#dce1e7;--track:#e3e7ec;
---accent:#1c5cbb;--bad:#c0241f;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#dff3e7;--warn:#8a5600;--amber:#d1901b;--wire:#8d99a7;
+--accent:#1c5cbb;--bad:#c0241f;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#dff3e7;--warn:#8a5600;--amber:#d1901b;
+--wire:#8d99a7;
 --ribbon:#a9c4ea;--loop:#f0a39d}
 @media (prefers-color-scheme:dark){:root{--page:#10151b;--card:#192027;--ink:#e7ecf2;--soft:#a5b1be;--line:#303a45;
---track:#2c3640;--accent:#86b6ff;--bad:#ff8d84;--bad-soft:#43211f;--good:#71dca1;--good-soft:#163a29;--warn:#f0bd62;--amber:#d1901b;
+--track:#2c3640;--accent:#86b6ff;--bad:#ff8d84;--bad-soft:#43211f;--good:#71dca1;--good-soft:#163a29;--warn:#f0bd62;
+--amber:#d1901b;
 --wire:#6f7d8c;--ribbon:#34527c;--loop:#8a3f3a}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%;scroll-padding-top:1rem}
@@ -27,21 +32,22 @@ h1{font-size:clamp(1.35rem,1rem + 1.6vw,2rem)}h2{font-size:1.3rem}h3{font-size:1
 h4{font-size:1rem}.title{font-size:1.06rem;margin-bottom:.75rem}p{margin:.4rem 0;max-width:75ch}
 a{color:var(--accent)}:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 bdi.none,span.none{color:var(--soft);font-style:italic}
-.path bdi{display:inline-block;max-width:100%}.kicker{max-width:none;color:var(--soft);margin:0 0 .5rem;font-size:.9rem}.lead{color:var(--soft);margin-top:.6rem}
+.path bdi{display:inline-block;max-width:100%}.kicker{max-width:none;color:var(--soft);margin:0 0 .5rem;
+font-size:.9rem}.lead{color:var(--soft);margin-top:.6rem}
 .alert{border:1px solid var(--warn);border-left-width:6px;border-radius:.5rem;padding:.6rem .9rem;margin:1rem 0;
 background:var(--card)}
 .skip{position:absolute;left:-999rem}.skip:focus{left:1rem;top:.5rem;background:var(--card);padding:.5rem}
 section{margin:1rem 0}.card{background:var(--card);border:1px solid var(--line);border-radius:.75rem;
 padding:1.1rem 1.2rem;margin:1rem 0;min-width:0}
-.two{display:grid;gap:1rem;grid-template-columns:minmax(0,1fr)}.two>.card,.two>div{margin:0;min-width:0}
+.two{margin:1rem 0;display:grid;gap:1rem;grid-template-columns:minmax(0,1fr)}.two>.card,.two>div{margin:0;min-width:0}
 .stack{display:grid;gap:1rem;align-content:start;grid-template-columns:minmax(0,1fr)}.stack>.card{margin:0}
 @media (min-width:60rem){.two{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}
 .part{margin-top:2.5rem;padding-top:.5rem}
 nav ul{display:flex;flex-wrap:wrap;gap:.35rem 1.1rem;list-style:none;padding:0;margin:.9rem 0 0;font-size:.92rem}
-.tiles{display:grid;gap:.75rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,11.5rem),1fr));margin:1rem 0}
+.tiles{display:grid;gap:.75rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,10.25rem),1fr));margin:1rem 0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:.8rem 1rem;min-width:0}
 .tile dt{color:var(--soft);font-size:.88rem}.tile dd{margin:0}.tile .sub{color:var(--soft);font-size:.88rem}
-.tile .big{font-size:1.5rem;font-weight:680;line-height:1.3}
+.tile .big{font-size:1.5rem;font-weight:680;line-height:1.3}.tile .word{font-size:1.2rem;line-height:1.625}
 .bad{color:var(--bad)}.good{color:var(--good)}.soft{color:var(--soft)}
 .scroll{overflow-x:auto;max-width:100%;border-radius:.3rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
@@ -50,8 +56,10 @@ caption .soft,caption.soft{font-weight:400}
 th,td{text-align:left;vertical-align:top;padding:.5rem .7rem;border-top:1px solid var(--line)}
 th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding-right:0}
 thead th{border-top:0;overflow-wrap:normal;color:var(--soft);font-weight:600;font-size:.83rem;vertical-align:bottom}
-tbody th{font-weight:600;min-width:8rem}.grid tbody td{min-width:4.5rem}.num{text-align:right;white-space:nowrap;overflow-wrap:normal}
-.grid td.text{min-width:14rem}.tight th,.tight td{padding-top:.35rem;padding-bottom:.35rem}
+tbody th{font-weight:600;min-width:8rem}.grid tbody td{min-width:4.5rem}.num{text-align:right;white-space:nowrap;
+overflow-wrap:normal}
+.grid td.text{min-width:14rem}.tight th,.tight td{padding:.35rem .5rem}.tight tbody th{min-width:6.5rem}
+.tight .share{grid-template-columns:2.7rem minmax(2rem,1fr);min-width:5.2rem}.tight .meter{min-width:2rem}
 .meter{display:block;width:100%;height:1.1rem;min-width:3rem}.meter .track{fill:var(--track)}.meter .full{
 fill:var(--wire)}.meter.over .full{fill:var(--amber)}.meter.loop .full,.meter.decided .full{fill:var(--bad)}
 .meter.work .full{fill:var(--accent)}.meter .tick{fill:var(--ink)}
@@ -68,8 +76,8 @@ gap:.4rem 1.5rem;grid-template-columns:minmax(0,1fr)}.cycles>li:first-child{bord
 @media (min-width:48rem){.cycles>li{grid-template-columns:minmax(0,1.15fr) minmax(0,.8fr) minmax(0,1.35fr)}}
 svg text{font-family:inherit;fill:var(--ink);font-size:13px}svg.flow,svg.graph,svg.spending{display:block;
 max-width:100%;height:auto;margin:0 auto}
-svg.flow{min-width:720px;width:100%}svg.spending{min-width:440px;width:100%}
-svg.graph{max-width:none}
+svg.flow{min-width:880px;width:100%}svg.spending{min-width:440px;width:100%}
+@MINS@
 .flow .ribbon{fill:var(--ribbon);opacity:.75}.flow .ribbon.loop{fill:var(--loop);opacity:.9}
 .flow .bar{fill:var(--wire)}.flow .useful{fill:var(--accent)}.flow .loop.bar{fill:var(--bad)}
 .flow .name{font-weight:600}.flow .sum{fill:var(--soft);font-size:12px}
@@ -110,19 +118,23 @@ margin:.5rem 0;color:var(--soft)}
 ol.ring{columns:11rem;padding-left:2rem;font-size:.9rem;margin:.6rem 0 0}
 .up{font-size:.88rem;margin:.6rem 0 0}
 @media (max-width:44rem){.laps,.laps tbody,.laps tr,.laps td,.laps tbody th{display:block;width:auto;border:0;
-padding:0}.laps thead{display:none}.laps tbody tr{border-top:1px solid var(--line);padding:.7rem 0}
+padding:0}.laps caption{display:block}.laps thead{display:none}.laps tbody tr{border-top:1px solid var(--line);
+padding:.7rem 0}
 .laps tbody th{margin-bottom:.4rem}.laps tbody td{border-left:3px solid var(--line);padding:.15rem 0 .35rem .7rem;
 margin:.3rem 0}.laps .lap{display:block;color:var(--ink);font-size:.82rem;font-weight:650}
 .laps tbody td.void{display:none}.laps td:first-child{padding-left:.7rem}.card{padding:.9rem .9rem}}
-@media (max-width:26rem){header,main,footer{padding-left:.6rem;padding-right:.6rem}.tile .big{font-size:1.3rem}}
+@media (max-width:26rem){header,main,footer{padding-left:.6rem;padding-right:.6rem}.tile{padding:.7rem}
+.tile .big{font-size:1.25rem}.tile .word{font-size:1rem}}
 @media (prefers-contrast:more){:root{--soft:var(--ink);--wire:var(--ink)}}
 @media print{:root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--track:#ddd;
---accent:#1c5cbb;--bad:#b01d18;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#e4f4ea;--warn:#7a4c00;--amber:#d1901b;--wire:#777;
+--accent:#1c5cbb;--bad:#b01d18;--bad-soft:#fbe4e2;--good:#0a6f3c;--good-soft:#e4f4ea;--warn:#7a4c00;--amber:#d1901b;
+--wire:#777;
 --ribbon:#a9c4ea;--loop:#f0a39d}body{font-size:11pt}.scroll{overflow:visible}nav,.up,.skip{display:none}
 details::details-content{content-visibility:visible;display:block}.card,.tile,tr,.cycles>li{break-inside:avoid}
-*{print-color-adjust:exact;-webkit-print-color-adjust:exact}svg.flow,svg.spending{min-width:0}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}svg.flow,svg.spending,svg.graph{min-width:0}
 .incident{break-before:page}}
 """
 
+STYLE: Final = _RULES.replace("@MINS@", "".join(f".w{width}{{min-width:{width}px}}" for width in GRAPH_WIDTHS))
 #: What the page's security policy allows, and nothing else.
 STYLE_HASH: Final = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")

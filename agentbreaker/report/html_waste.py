@@ -109,7 +109,7 @@ def cycles_part(page: Page, anchors: Anchors) -> Markup | None:
     cycles = page.report.cycles
     if not cycles:
         return None
-    by_name = {name: number for (_, name), number in reversed(anchors.items())}
+    by_name = {name: number for (_, name), number in reversed(list(anchors.items()))}
     items = [_cycle(page, cycle, by_name) for cycle in cycles]
     rest = items[_FIRST_CYCLES:]
     return section(
@@ -121,7 +121,6 @@ def cycles_part(page: Page, anchors: Anchors) -> Markup | None:
 
 
 def _cycle(page: Page, cycle: Cycle, by_name: Mapping[str, int]) -> Markup:
-    figures = page.figures
     laps = f", {cycle.median_laps:g} laps until the halt" if cycle.median_laps else ""
     examples = [
         el("a", said(name, 40), href=f"#incident-{by_name[name]}") if name in by_name else said(name, 40)
@@ -260,7 +259,6 @@ def _spending(page: Page, spenders: Sequence[Spender], detector: bool, caption: 
         Column("Spent", True),
         Column("of all"),
         Column("in loops", True),
-        Column("saved by halts", True),
+        Column("saved", True),
     )
     return table(page, el("span", caption, cls="soft"), columns, rows, cls="grid tight")
-

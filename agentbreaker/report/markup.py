@@ -25,12 +25,12 @@ class Markup(str):
 Child: TypeAlias = "str | Markup | Iterable[Child] | None"
 
 _ENTITIES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
-_NAMES: Final = frozenset(
-    "a article aside b bdi body br caption circle code col colgroup dd desc details div dl dt ellipse em figcaption "
-    "figure footer g h1 h2 h3 h4 head header html ins li line main nav ol p path polygon polyline pre rect section "
-    "small span strong summary svg table tbody td text th thead title tr tspan ul".split()
-)
-_VOID: Final = frozenset({"br", "col"})
+_LAYOUT: Final = "article bdi body br div footer h1 h2 h3 h4 header main nav p pre section span"
+_WORDS: Final = "a code dd details dl dt ins li ol strong summary ul"
+_TABLES: Final = "caption table tbody td th thead tr"
+_DRAWINGS: Final = "desc g line path polygon polyline rect svg text title"
+_NAMES: Final = frozenset(f"{_LAYOUT} {_WORDS} {_TABLES} {_DRAWINGS}".split())
+_VOID: Final = frozenset({"br"})
 _ATTRIBUTE: Final = re.compile(r"(?!on|style$|src)[a-zA-Z][a-zA-Z0-9-]*")
 _VALUE: Final = re.compile(r"[A-Za-z0-9 _.,:#%()/+-]*")
 _PLACE: Final = re.compile(r"#[a-z][a-z0-9-]*")
@@ -96,7 +96,7 @@ def join(*children: Child) -> Markup:
 
 
 def _isolated(text: str) -> str:
-    """Keep names that read from the right, in the middle of a sentence of ours, from turning what stands beside them."""
+    """Keep names that read from the right, in a sentence of ours, from turning what stands beside them."""
     return _FROM_RIGHT.sub("\u2067\\g<0>\u2069", text)
 
 

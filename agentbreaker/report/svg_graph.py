@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Final
 
 from agentbreaker.report.figures import short
+from agentbreaker.report.html_style import GRAPH_WIDTHS
 from agentbreaker.report.markup import Markup, el
 from agentbreaker.report.svg_places import Box, Layout, Place, place_graph
 from agentbreaker.report.svg_text import fit, width_of
@@ -51,7 +53,8 @@ def graph_svg(page: IncidentPage, number: int) -> tuple[Markup, int, int]:
     left, top = min(box.left for box in boxes) - 6, min(box.top for box in boxes) - 6
     right, bottom = max(box.right for box in boxes) + 6, max(box.bottom for box in boxes) + 6
     # A small graph may fill its place; a large one keeps its letters readable, and scrolls where it has no room.
-    zoom = min(1.5, max(1.0, _ROOM[0] / (right - left)), max(1.0, _ROOM[1] / (bottom - top)))
+    zoom = min(1.3, max(1.0, _ROOM[0] / (right - left)), max(1.0, _ROOM[1] / (bottom - top)))
+    least = next((width for width in GRAPH_WIDTHS if width >= 0.8 * (right - left)), GRAPH_WIDTHS[-1])
     svg = el(
         "svg",
         el("title", f"Call graph of incident {number}", id=f"graph-{number}-title"),
@@ -62,7 +65,7 @@ def graph_svg(page: IncidentPage, number: int) -> tuple[Markup, int, int]:
         viewBox=f"{left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}",
         width=round(zoom * (right - left)),
         height=round(zoom * (bottom - top)),
-        cls="graph",
+        cls=f"graph w{least}",
         role="img",
         aria_labelledby=f"graph-{number}-title graph-{number}-text",
     )
@@ -72,8 +75,8 @@ def graph_svg(page: IncidentPage, number: int) -> tuple[Markup, int, int]:
 def _described(page: IncidentPage) -> str:
     ring = sum(node.rank is not None for node in page.nodes)
     return (
-        f"{len(page.nodes)} agents and {len(page.edges)} edges up to the halt; {ring} agents are in the cycle, which is "
-        f"drawn in colour and with solid names. The same figures are in the table below."
+        f"{len(page.nodes)} agents and {len(page.edges)} edges up to the halt; {ring} agents are in the cycle, "
+        f"which is drawn in colour and with solid names. The same figures are in the table below."
     )
 
 
@@ -94,7 +97,12 @@ def _curve(edge: Edge, layout: Layout, two_way: bool) -> Curve:
     assert end is not None  # noqa: S101 -- only such edges are drawn
     if end is start:
         box = start.box
-        return ((box.x + 10, box.top), (box.x + 46, box.top - 46), (box.x - 46, box.top - 46), (box.x - 10, box.top - 2))
+        return (
+            (box.x + 10, box.top),
+            (box.x + 46, box.top - 46),
+            (box.x - 46, box.top - 46),
+            (box.x - 10, box.top - 2),
+        )
     first, last = (start.box.x, start.box.y), (end.box.x, end.box.y)
     across, down = last[0] - first[0], last[1] - first[1]
     bend = layout.bend if edge.in_cycle or two_way else 0.05
@@ -112,9 +120,7 @@ def _near(point: Point, place: Place, margin: float) -> bool:
 def _at(curve: Curve, t: float) -> Point:
     points = list(curve)
     while len(points) > 1:
-        points = [
-            (a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])) for a, b in zip(points, points[1:], strict=False)
-        ]
+        points = [(a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])) for a, b in pairwise(points)]
     return points[0]
 
 

@@ -125,11 +125,7 @@ def _time_axis(
 
 
 def _described(page: IncidentPage, values: list[float], written: Callable[[float], str]) -> str:
-    at_halt = [
-        value
-        for point, value in zip(page.spending, values, strict=True)
-        if point.index < page.halted.halted_at
-    ]
+    at_halt = [value for point, value in zip(page.spending, values, strict=True) if point.index < page.halted.halted_at]
     return (
         f"Spent up to the halt at message {page.halted.halted_at}: {written(at_halt[-1] if at_halt else 0)}; "
         f"at the end of the recording, message {page.halted.messages - 1}: {written(values[-1])}. "

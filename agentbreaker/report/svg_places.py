@@ -134,8 +134,8 @@ def place_graph(nodes: Sequence[Node], edges: Sequence[Edge]) -> Layout:
     }
     everyone = Place("everyone", "all", "", Box(0, 0, 92, _HEIGHT)) if to_all else None
     above, below = _neighbours(nodes, edges, inside, places)
-    _add_rows(places, above, -1, None)
-    _add_rows(places, below, 1, everyone if len(ring) <= 2 else None)
+    _add_row(places, above, -1, None)
+    _add_row(places, below, 1, everyone if len(ring) <= 2 else None)
     bend = 0.3 if len(ring) == 2 else 0.14 if numbered else 0.2
     return Layout(places, everyone, numbered, bend, len(nodes) - len(places))
 
@@ -176,14 +176,14 @@ def _ring(boxes: list[Box], centre: bool) -> list[Box]:
 def _with_room(box: Box) -> Box:
     """A box with the margin that it keeps from others: more beside it than above it, as letters run."""
     if box.width <= _DOT:
-        return box.grown(7)
+        return box.grown(13)
     return Box(box.x, box.y, box.width + _RING_GAP, box.height + 0.6 * _RING_GAP)
 
 
 def _neighbours(
     nodes: Sequence[Node], edges: Sequence[Edge], inside: set[str], places: dict[str, Place]
-) -> tuple[list[str], ...]:
-    """Name the neighbours to draw above and below the ring, each from left to right."""
+) -> tuple[list[tuple[str, float]], ...]:
+    """Name the neighbours above and below the ring, from left to right, each with the place of its partner."""
     weight: dict[str, int] = {}
     towards: dict[str, int] = {}
     partner: dict[str, tuple[int, str]] = {}
@@ -205,17 +205,20 @@ def _neighbours(
         above = towards.get(name, 0) > 0 if level else spots[name].y < 0
         # The busiest come first; a row that is full sends the others to the opposite side.
         sides[above if len(sides[above]) < _IN_A_ROW else not above].append(name)
-    return tuple(sorted(sides[above], key=lambda name: (spots[name].x, name)) for above in (True, False))
+    return tuple(
+        [(name, spots[name].x) for name in sorted(sides[a], key=lambda n: (spots[n].x, n))] for a in (True, False)
+    )
 
 
-def _add_rows(places: dict[str, Place], names: list[str], direction: int, everyone: Place | None) -> None:
-    """Put names in a row above (-1) or below (1) the ring."""
+def _add_row(places: dict[str, Place], named: list[tuple[str, float]], direction: int, everyone: Place | None) -> None:
+    """Put names in a row above (-1) or below (1) the ring, around the middle of those that they talk with."""
     edge = max((direction * place.box.y for place in places.values()), default=0.0)
-    row = [Place(name, "near", "", _box(name)) for name in names]
+    row = [Place(name, "near", "", _box(name)) for name, _ in named]
     if everyone is not None:
         row.append(everyone)
     whole = sum(place.box.width for place in row) + _GAP * (len(row) - 1)
-    left = -whole / 2
+    middle = sum(x for _, x in named) / len(named) if named else 0.0
+    left = middle - whole / 2
     for place in row:
         width = place.box.width
         place.box = Box(left + width / 2, direction * (edge + _BETWEEN_ROWS), width, _HEIGHT)

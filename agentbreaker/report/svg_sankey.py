@@ -88,8 +88,8 @@ def sankey_svg(flows: Sequence[Flow], in_money: bool, written: Callable[[Amount]
         second[path[1], path[2], loop] = second.get((path[1], path[2], loop), 0) + value
     scale = _HEIGHT / sum(value for _, value in sized)
     height = max(_placed(column, scale, number) for number, column in enumerate(columns))
-    for column in columns:
-        _centre(column, height)
+    for stops in columns:
+        _centre(stops, height)
     middle = (_WIDTH - _CARD) / 2
     left, right = _MARGIN, _WIDTH - _MARGIN
     ribbons = _ribbons(links, columns[0], columns[1], left + _BAR, middle, scale)

@@ -41,9 +41,7 @@ OURS = frozenset({"useful", "usd", "tokens", "message", "tool_call", "tool_resul
 
 def amount(tokens: int, usd: float = 0.0, messages: int = 10, estimated: int = 0, unpriced: int = 0) -> Amount:
     """Tokens, and dollars."""
-    return Amount(
-        messages=messages, tokens=tokens, estimated_tokens=estimated, cost_usd=usd, unpriced_tokens=unpriced
-    )
+    return Amount(messages=messages, tokens=tokens, estimated_tokens=estimated, cost_usd=usd, unpriced_tokens=unpriced)
 
 
 def pieces(text: str) -> tuple[Piece, ...]:
@@ -56,7 +54,12 @@ def pieces(text: str) -> tuple[Piece, ...]:
 
 
 def laps(
-    told: Sequence[Sequence[tuple[str, str | None, str]]], *, first: int, numbers: Sequence[int], usd: float, news: float
+    told: Sequence[Sequence[tuple[str, str | None, str]]],
+    *,
+    first: int,
+    numbers: Sequence[int],
+    usd: float,
+    news: float,
 ) -> tuple[Lap, ...]:
     """Laps of turns, each a sender, a recipient and its words."""
     made = []
@@ -163,11 +166,21 @@ def incident(
         seconds=seconds,
         laps_made=4 if told else 0,
         signals=(
-            SignalBar(code=code, title=title, value=4.5, limit=4, unit="messages with nothing new", share=1.13, decided=True),
             SignalBar(
-                code="AB401", title="Stagnation", value=4.1, limit=4, unit="messages with nothing new", share=1.02, decided=False
+                code=code, title=title, value=4.5, limit=4, unit="messages with nothing new", share=1.13, decided=True
             ),
-            SignalBar(code="AB602", title="Token budget", value=24000, limit=78000, unit="tokens", share=0.31, decided=False),
+            SignalBar(
+                code="AB401",
+                title="Stagnation",
+                value=4.1,
+                limit=4,
+                unit="messages with nothing new",
+                share=1.02,
+                decided=False,
+            ),
+            SignalBar(
+                code="AB602", title="Token budget", value=24000, limit=78000, unit="tokens", share=0.31, decided=False
+            ),
         ),
         nodes=tuple(nodes),
         edges=tuple(edges),
@@ -177,7 +190,7 @@ def incident(
             amount=amount(left, usd * left, messages - halted_at),
             new_words=0.01,
             last_speaker=agents[-1],
-            last_text=told[-1][-1][2].replace("*", "") if told else "",
+            last_text=told[-1][-1][2].replace("_", "") if told else "",
         )
         if told
         else None,
@@ -203,7 +216,10 @@ def english() -> IncidentPage:
             (a, b, "Confirmed _again_: split the import into 4 batches. Please confirm."),
             (b, a, "Confirmed. Please confirm that you will proceed."),
         ],
-        [(a, b, "Confirmed. I will proceed as soon as you confirm."), (b, a, "Confirmed, _thank_ _you_. Please proceed.")],
+        [
+            (a, b, "Confirmed. I will proceed as soon as you confirm."),
+            (b, a, "Confirmed, _thank_ _you_. Please proceed."),
+        ],
     ]
     others = [("user", a, 1), (a, "db_tool", 3), ("db_tool", a, 3), (a, "writer", 1)]
     return incident("import-7f3a", (a, b), told, usd=2.5e-6, others=others)
@@ -213,7 +229,10 @@ def chinese() -> IncidentPage:
     """The same in Chinese, without a price."""
     a, b = "规划者", "审核者"
     told = [
-        [(a, b, "*方案第三版* 已经准备好，分 *四批* 导入，请确认。"), (b, a, "看起来没问题，我确认这个方案，请您确认是否继续。")],
+        [
+            (a, b, "*方案第三版* 已经准备好，分 *四批* 导入，请确认。"),
+            (b, a, "看起来没问题，我确认这个方案，请您确认是否继续。"),
+        ],
         [(a, b, "已确认。方案是分四批导入，请确认。"), (b, a, "我这边也确认了，请您确认是否继续。")],
         [(a, b, "再次确认：分四批导入，请确认。"), (b, a, "确认，谢谢！请您确认是否继续。")],
     ]
@@ -224,7 +243,11 @@ def triangle() -> IncidentPage:
     """Three who hand the same failing test round, with tools beside them."""
     a, b, c = "coder", "tester", "a-fixer-with-a-very-long-name-that-nobody-can-read"
     told = [
-        [(a, b, "*patch* *applied*, run it"), (b, c, "*test_import* fails: *KeyError* *rows*"), (c, a, "fix the *lookup*")],
+        [
+            (a, b, "*patch* *applied*, run it"),
+            (b, c, "*test_import* fails: *KeyError* *rows*"),
+            (c, a, "fix the *lookup*"),
+        ],
         [(a, b, "patch applied, run it"), (b, c, "test_import fails: KeyError rows"), (c, a, "fix the lookup")],
     ]
     others = [("user", a, 2), (b, "pytest", 6), ("pytest", b, 6), (c, "search", 2), (c, a, 1), (a, c, 2), (a, "git", 4)]
@@ -244,7 +267,10 @@ def mesh(size: int = 14, crowd: int = 300) -> IncidentPage:
 def right_to_left() -> IncidentPage:
     """Names and words that read from the right."""
     a, b = "מתכנן", "المراجع"
-    told = [[(a, b, "*מוכן* לאישור 42?"), (b, a, "*تمت* الموافقة، شكرا!")], [(a, b, "מוכן לאישור 42?"), (b, a, "تمت الموافقة، شكرا!")]]
+    told = [
+        [(a, b, "*מוכן* לאישור 42?"), (b, a, "*تمت* الموافقة، شكرا!")],
+        [(a, b, "מוכן לאישור 42?"), (b, a, "تمت الموافقة، شكرا!")],
+    ]
     return incident("rtl-1", (a, b), told, usd=1e-6)
 
 
@@ -255,7 +281,9 @@ def bare() -> IncidentPage:
 
 def report(incidents: Sequence[IncidentPage] | None = None, **changes: Any) -> Report:
     """A report with something in every part of it."""
-    pages = tuple(incidents if incidents is not None else (english(), triangle(), chinese(), mesh(), right_to_left(), bare()))
+    pages = tuple(
+        incidents if incidents is not None else (english(), triangle(), chinese(), mesh(), right_to_left(), bare())
+    )
     names = ["coder", "researcher", "planner", "reviewer", "规划者", "tester"]
     models = ["gpt-5.5", "claude-opus-4-6", "deepseek-chat", ""]
     flows = []
@@ -300,7 +328,9 @@ def report(incidents: Sequence[IncidentPage] | None = None, **changes: Any) -> R
         )
     )
     halted = [page.halted for page in pages]
-    halted += [one.model_copy(update={"conversation_id": f"{one.conversation_id}-{n}"}) for n in range(4) for one in halted[:6]]
+    halted += [
+        one.model_copy(update={"conversation_id": f"{one.conversation_id}-{n}"}) for n in range(4) for one in halted[:6]
+    ]
     whole = Report(
         version="0.1.0",
         made_at=MADE_AT,
@@ -326,14 +356,16 @@ def report(incidents: Sequence[IncidentPage] | None = None, **changes: Any) -> R
         after_halt=amount(20_300_000, 128.9, 9_870),
         by_agent=spenders,
         by_model=tuple(
-            one.model_copy(update={"name": name}) for one, name in zip(spenders, ["gpt-5.5", "claude-opus-4-6"], strict=False)
+            one.model_copy(update={"name": name})
+            for one, name in zip(spenders, ["gpt-5.5", "claude-opus-4-6"], strict=False)
         ),
         by_edge=tuple(
             one.model_copy(update={"name": name})
             for one, name in zip(spenders, ["planner → reviewer", "coder → tester"], strict=False)
         ),
         by_detector=tuple(
-            one.model_copy(update={"name": name}) for one, name in zip(spenders, ["AB201", "AB102", "AB301"], strict=False)
+            one.model_copy(update={"name": name})
+            for one, name in zip(spenders, ["AB201", "AB102", "AB301"], strict=False)
         ),
         flows=tuple(flows),
         cycles=cycles,
@@ -377,7 +409,10 @@ def report(incidents: Sequence[IncidentPage] | None = None, **changes: Any) -> R
             Trial(name="ladder.halt=6", halted=19, warned=61, saved=amount(15_300_000, 98.2, 7070), halted_finished=0),
         ),
         unpriced={"in-house-7b": 83_000},
-        notes=("≈ marks figures that hold estimates from text.", "A conversation counts once, in the file in which it began."),
+        notes=(
+            "≈ marks figures that hold estimates from text.",
+            "A conversation counts once, in the file in which it began.",
+        ),
         incidents=pages,
     )
     return whole.model_copy(update=changes)
@@ -425,7 +460,8 @@ def without_prices(whole: Report) -> Report:
     def free(value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                key: 0.0 if key == "cost_usd" else None if key == "usd_per_finished" else free(one) for key, one in value.items()
+                key: 0.0 if key == "cost_usd" else None if key == "usd_per_finished" else free(one)
+                for key, one in value.items()
             }
         return [free(one) for one in value] if isinstance(value, list | tuple) else value
 
