@@ -21,7 +21,7 @@ def coordination_part(page: Page) -> Markup:
     report, figures = page.report, page.figures
     parts = report.coordination
     rows = [
-        (name, figures.amount(amount), share_cell(share_of(amount, report.spend), cls))
+        (name, page.cell(amount), share_cell(share_of(amount, report.spend), cls))
         for name, amount, cls in (
             ("Agents talking to agents", parts.between_agents, "loop"),
             ("Tool calls and results", parts.tools, "work"),
@@ -33,7 +33,7 @@ def coordination_part(page: Page) -> Markup:
         "Talk against work",
         table(
             page,
-            el("span", "What the messages were for", cls="soft"),
+            el("span", "What the messages were for", cls="vh"),
             (Column("For"), Column("Spent", True), Column("of all")),
             rows,
         ),
@@ -126,7 +126,7 @@ def outcomes_part(page: Page) -> Markup | None:
                 said(one.group, 60),
                 each,
                 f"{one.finished:,} of {one.conversations:,}",
-                figures.amount(one.spend),
+                page.cell(one.spend),
                 figures.share(one.in_loops, one.spend),
             ]
         )
@@ -157,7 +157,7 @@ def trials_part(page: Page) -> Markup | None:
     rows = [
         [
             said(one.name, 100),
-            figures.amount(one.saved),
+            page.cell(one.saved),
             share_cell(share_of(one.saved, report.spend), "work"),
             f"{one.halted:,}",
             f"{one.warned:,}",
@@ -216,7 +216,8 @@ def notes_part(page: Page) -> Markup:
             f"Shown in {report.currency}, {report.usd_rate:g} for a US dollar. " if report.currency != "USD" else None,
             "Policy: ",
             said(report.policy) if report.policy is not None else "the defaults",
-            ". The sign ≈ marks figures that hold estimates.",
+            ". The sign ≈ marks figures that hold estimates",
+            ', and "tok" beside money tokens whose price is not known.' if report.spend.unpriced_tokens else ".",
         ),
         el("ul", [el("li", note) for note in report.notes], cls="plain") if report.notes else None,
         unpriced,

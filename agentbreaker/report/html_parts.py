@@ -61,6 +61,13 @@ class Page:
             return f"{self.figures.tokens(amount)} tokens"
         return self.figures.amount(amount.model_copy(update={"unpriced_tokens": 0}))
 
+    def cell(self, amount: Amount) -> str:
+        """An amount in a table: the money, and the tokens that have no price beside it."""
+        if not self.figures.in_money or not amount.cost_usd:
+            return f"{self.figures.tokens(amount)} tok"
+        unpriced = f" + {short(amount.unpriced_tokens)} tok" if amount.unpriced_tokens else ""
+        return f"{self.figure(amount)}{unpriced}"
+
     def beside(self, amount: Amount) -> str:
         """Tokens and messages, to stand below the amount that :meth:`Figures.amount` writes."""
         messages = count(amount.messages, "message")

@@ -70,7 +70,7 @@ def summary_tiles(page: Page) -> Markup:
 def flow_part(page: Page) -> Markup | None:
     """Return the ribbons from models through agents to purposes, and the same as a table."""
     report, figures = page.report, page.figures
-    drawing = sankey_svg(report.flows, figures.in_money, figures.amount)
+    drawing = sankey_svg(report.flows, figures.in_money, page.cell)
     if drawing is None:
         return None
     flows = sorted(report.flows, key=lambda flow: (-flow.amount.cost_usd, -flow.amount.tokens))
@@ -79,7 +79,7 @@ def flow_part(page: Page) -> Markup | None:
             said(flow.agent) if flow.agent else "all others",
             said(flow.model) if flow.model else "no model on record",
             kind_title(flow.kind),
-            figures.amount(flow.amount),
+            page.cell(flow.amount),
         )
         for flow in flows[:_MOST_FLOWS]
     ]
@@ -197,8 +197,8 @@ def _halted(page: Page, listed: Sequence[Halted], anchors: Anchors, known: bool,
                 one.sentence,
                 f"{one.halted_at:,}",
                 f"{one.messages:,}",
-                figures.amount(one.spend),
-                figures.amount(one.after_halt),
+                page.cell(one.spend),
+                page.cell(one.after_halt),
                 *(outcome if known else []),
             ]
 
@@ -247,10 +247,10 @@ def _spending(page: Page, spenders: Sequence[Spender], detector: bool, caption: 
             else said(one.name, 60)
             if one.name
             else "all others",
-            figures.amount(one.spend),
+            page.cell(one.spend),
             share_cell(share_of(one.spend, report.spend), "work"),
             figures.share(one.in_loops, one.spend),
-            figures.amount(one.after_halt) if one.after_halt.messages else "–",
+            page.cell(one.after_halt) if one.after_halt.messages else "–",
         )
         for one in spenders
     ]
@@ -261,4 +261,4 @@ def _spending(page: Page, spenders: Sequence[Spender], detector: bool, caption: 
         Column("in loops", True),
         Column("saved", True),
     )
-    return table(page, el("span", caption, cls="soft"), columns, rows, cls="grid tight")
+    return table(page, el("span", caption, cls="vh"), columns, rows, cls="grid tight")
