@@ -6,7 +6,7 @@ from typing import Final
 
 from agentbreaker.report.figures import count, percent, short
 from agentbreaker.report.html_laps import laps_table
-from agentbreaker.report.html_parts import Column, Page, advice, bar, disclosure, section, table, tiles
+from agentbreaker.report.html_parts import Column, Page, advice, bar, disclosure, level, section, table, tiles
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_graph import graph_svg
 from agentbreaker.report.svg_line import duration, spending_svg
@@ -160,7 +160,7 @@ def _signal(signal: SignalBar) -> Markup:
         el(
             "div",
             el("span", el("strong", signal.title), f" {signal.code}", el("span", f", {state}", cls="soft")),
-            el("span", f"{_figure(signal.value)} of {_figure(signal.limit)} {signal.unit}", cls="soft"),
+            el("span", f"{level(signal.value)} of {level(signal.limit)} {signal.unit}", cls="soft"),
             cls="what",
         ),
         bar(
@@ -169,10 +169,6 @@ def _signal(signal: SignalBar) -> Markup:
             tick=1 / _MOST_SHARE,
         ),
     )
-
-
-def _figure(value: float) -> str:
-    return f"{value:.1f}" if abs(value) < 100 and value != int(value) else short(value)
 
 
 def _spending(page: Page, incident: IncidentPage, number: int) -> Markup | None:

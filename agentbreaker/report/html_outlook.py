@@ -18,7 +18,7 @@ _RANGE_RIGHT = 24.0
 
 def coordination_part(page: Page) -> Markup:
     """Return what the spending was for: talk between agents, tools, the people outside."""
-    report, figures = page.report, page.figures
+    report = page.report
     parts = report.coordination
     rows = [
         (name, page.cell(amount), share_cell(share_of(amount, report.spend), cls))
@@ -150,7 +150,7 @@ def outcomes_part(page: Page) -> Markup | None:
 
 def trials_part(page: Page) -> Markup | None:
     """Return other policies beside the one that is."""
-    report, figures = page.report, page.figures
+    report = page.report
     if not report.trials:
         return None
     known = any(one.halted_finished is not None for one in report.trials)

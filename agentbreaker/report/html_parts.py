@@ -18,6 +18,7 @@ __all__ = [
     "bar",
     "cycle_of",
     "disclosure",
+    "level",
     "scroller",
     "section",
     "share_cell",
@@ -55,15 +56,19 @@ class Page:
         text = f"{'≈' if estimated else ''}{short(tokens)} tok"
         return f"{text} · {self.figures.money(cost_usd)}" if cost_usd else text
 
+    def _in_tokens(self, amount: Amount) -> bool:
+        """Whether an amount is written in tokens: nothing has a price, or nothing of this one has."""
+        return not self.figures.in_money or (not amount.cost_usd and amount.unpriced_tokens > 0)
+
     def figure(self, amount: Amount) -> str:
         """An amount in large letters: what has a price, or the tokens where nothing has; the rest stands beside it."""
-        if not self.figures.in_money or not amount.cost_usd:
+        if self._in_tokens(amount):
             return f"{self.figures.tokens(amount)} tokens"
         return self.figures.amount(amount.model_copy(update={"unpriced_tokens": 0}))
 
     def cell(self, amount: Amount) -> str:
         """An amount in a table: the money, and the tokens that have no price beside it."""
-        if not self.figures.in_money or not amount.cost_usd:
+        if self._in_tokens(amount):
             return f"{self.figures.tokens(amount)} tok"
         unpriced = f" + {short(amount.unpriced_tokens)} tok" if amount.unpriced_tokens else ""
         return f"{self.figure(amount)}{unpriced}"
@@ -71,7 +76,7 @@ class Page:
     def beside(self, amount: Amount) -> str:
         """Tokens and messages, to stand below the amount that :meth:`Figures.amount` writes."""
         messages = count(amount.messages, "message")
-        if not self.figures.in_money or not amount.cost_usd:
+        if self._in_tokens(amount):
             return messages
         unpriced = f", {short(amount.unpriced_tokens)} of them without a price" if amount.unpriced_tokens else ""
         return f"{self.figures.tokens(amount)} tokens{unpriced}, {messages}"
@@ -84,6 +89,15 @@ class Column:
     heading: str
     number: bool = False
     cls: str | None = None
+
+
+def level(value: float) -> str:
+    """Return the value of a signal, or its limit.
+
+    >>> level(4.51), level(4.0), level(78_000)
+    ('4.5', '4', '78.0k')
+    """
+    return short(value) if value == round(value) or abs(value) >= 100 else f"{value:.1f}"
 
 
 def section(page: Page, heading: str, *children: Child, level: int = 2, cls: str = "card") -> Markup:

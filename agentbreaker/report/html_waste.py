@@ -176,7 +176,6 @@ def halted_part(page: Page, anchors: Anchors) -> Markup | None:
 
 
 def _halted(page: Page, listed: Sequence[Halted], anchors: Anchors, known: bool, caption: str) -> Markup:
-    figures = page.figures
     columns = [
         Column("Conversation"),
         Column("What happened", cls="text"),
