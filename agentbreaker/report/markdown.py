@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from agentbreaker.printable import printable
 from agentbreaker.report.check_report import code_span
 from agentbreaker.report.figures import Figures, count, percent, share_of, short
 from agentbreaker.report.html_laps import chosen_laps, rows_of
+from agentbreaker.report.html_parts import Page, level
 from agentbreaker.report.svg_line import duration
 from agentbreaker.waste.model import Cycle, IncidentPage, Lap, LapTurn, Report, Spender
 
@@ -41,23 +43,23 @@ def render_markdown(report: Report) -> str:
     Args:
         report: What to write.
     """
-    figures = Figures(report)
+    page = Page(report, Figures(report))
     blocks = [
         "# Token waste report",
-        f"**{_prose(figures.headline(), own=True)}**",
+        f"**{_prose(page.figures.headline(), own=True)}**",
         None if report.complete else "**Interrupted**: the figures cover what was read until then.",
-        *_totals(report, figures),
-        *_cycles(report, figures),
-        _halted(report, figures),
-        _spenders("Agents", report.by_agent, report, figures),
-        _spenders("Models", report.by_model, report, figures),
-        _spenders("Edges", report.by_edge, report, figures),
-        _outcomes(report, figures),
-        _trials(report, figures),
+        *_totals(report, page),
+        *_cycles(report, page),
+        _halted(report, page),
+        _spenders("Agents", report.by_agent, report, page),
+        _spenders("Models", report.by_model, report, page),
+        _spenders("Edges", report.by_edge, report, page),
+        _outcomes(report, page),
+        _trials(report, page),
         _unpriced(report),
     ]
     for number, incident in enumerate(report.incidents[:_INCIDENTS], 1):
-        blocks += _incident(incident, number, figures)
+        blocks += _incident(incident, number, page)
     more = len(report.incidents) - _INCIDENTS
     if more > 0:
         blocks.append(f"{count(more, 'more incident')}: write the report as HTML.")
@@ -116,23 +118,23 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 # ---------------------------------------------------------------------- the report
 
 
-def _totals(report: Report, figures: Figures) -> Iterator[str]:
+def _totals(report: Report, page: Page) -> Iterator[str]:
     parts, spend = report.coordination, report.spend
     rows = [
-        ("Spent", figures.amount(spend), f"{figures.tokens(spend)} tokens, {count(spend.messages, 'message')}"),
-        ("In loops", figures.amount(report.in_loops), figures.share(report.in_loops, spend)),
-        ("Saved by halts", figures.amount(report.after_halt), figures.share(report.after_halt, spend)),
-        ("Agents talking to agents", figures.amount(parts.between_agents), figures.share(parts.between_agents, spend)),
-        ("Tools", figures.amount(parts.tools), figures.share(parts.tools, spend)),
-        ("People, prompts and the rest", figures.amount(parts.outside), figures.share(parts.outside, spend)),
+        ("Spent", page.cell(spend), f"{page.figures.tokens(spend)} tokens, {count(spend.messages, 'message')}"),
+        ("In loops", page.cell(report.in_loops), page.figures.share(report.in_loops, spend)),
+        ("Saved by halts", page.cell(report.after_halt), page.figures.share(report.after_halt, spend)),
+        ("Agents talking to agents", page.cell(parts.between_agents), page.figures.share(parts.between_agents, spend)),
+        ("Tools", page.cell(parts.tools), page.figures.share(parts.tools, spend)),
+        ("People, prompts and the rest", page.cell(parts.outside), page.figures.share(parts.outside, spend)),
     ]
     ahead = report.forecast
     if ahead is not None:
         rows += [
             (
                 name,
-                figures.value(one.middle),
-                f"{figures.value(one.low)} to {figures.value(one.high)}, {percent(ahead.level)} interval",
+                page.figures.value(one.middle),
+                f"{page.figures.value(one.low)} to {page.figures.value(one.high)}, {percent(ahead.level)} interval",
             )
             for name, one in (("Next 30 days", ahead.spend), ("Next 30 days, saved by halts", ahead.saved))
         ]
@@ -141,7 +143,7 @@ def _totals(report: Report, figures: Figures) -> Iterator[str]:
         yield f"No forecast: {_prose(report.no_forecast)}"
 
 
-def _cycles(report: Report, figures: Figures) -> Iterator[str]:
+def _cycles(report: Report, page: Page) -> Iterator[str]:
     if not report.cycles:
         return
     shown = report.cycles[:_CYCLES]
@@ -154,8 +156,8 @@ def _cycles(report: Report, figures: Figures) -> Iterator[str]:
                 f"{_prose(cycle.title)} ({_code(cycle.code)})",
                 f"{cycle.conversations:,}",
                 f"{cycle.median_laps:g}" if cycle.median_laps else "",
-                _money(figures.amount(cycle.in_loops)),
-                _money(figures.amount(cycle.after_halt)),
+                _money(page.cell(cycle.in_loops)),
+                _money(page.cell(cycle.after_halt)),
                 percent(cycle.share),
             )
             for cycle in shown
@@ -197,7 +199,7 @@ def _label(name: str) -> str:
     return _NOT_A_LABEL.sub("·", printable(name, limit=30)).strip() or "·"
 
 
-def _halted(report: Report, figures: Figures) -> str | None:
+def _halted(report: Report, page: Page) -> str | None:
     listed = report.conversations_halted[:_HALTED]
     if not listed:
         return None
@@ -206,7 +208,7 @@ def _halted(report: Report, figures: Figures) -> str | None:
             _code(one.conversation_id),
             _code(one.sentence, 300),
             f"{one.halted_at:,} of {one.messages:,}",
-            _money(figures.amount(one.after_halt)),
+            _money(page.cell(one.after_halt)),
         )
         for one in listed
     ]
@@ -215,46 +217,46 @@ def _halted(report: Report, figures: Figures) -> str | None:
     return "## Would have been halted\n\n" + _table(("conversation", "why", ">at", ">saved"), rows) + tail
 
 
-def _spenders(title: str, spenders: Sequence[Spender], report: Report, figures: Figures) -> str | None:
+def _spenders(title: str, spenders: Sequence[Spender], report: Report, page: Page) -> str | None:
     if not spenders:
         return None
     rows = [
         (
             _code(one.name) if one.name else "all others",
-            _money(figures.amount(one.spend)),
+            _money(page.cell(one.spend)),
             percent(share_of(one.spend, report.spend)),
-            figures.share(one.in_loops, one.spend),
-            _money(figures.amount(one.after_halt)) if one.after_halt.messages else "",
+            page.figures.share(one.in_loops, one.spend),
+            _money(page.cell(one.after_halt)) if one.after_halt.messages else "",
         )
         for one in spenders[:_SPENDERS]
     ]
     return f"## {title}\n\n" + _table(("", ">spent", ">of all", ">in loops", ">saved"), rows)
 
 
-def _outcomes(report: Report, figures: Figures) -> str | None:
+def _outcomes(report: Report, page: Page) -> str | None:
     if not report.outcomes:
         return None
     rows = []
     for one in report.outcomes[:_SPENDERS]:
-        if one.usd_per_finished is not None and figures.in_money:
-            each = figures.money(one.usd_per_finished)
+        if one.usd_per_finished is not None and page.figures.in_money:
+            each = page.figures.money(one.usd_per_finished)
         elif one.tokens_per_finished is not None:
             each = f"{short(one.tokens_per_finished)} tokens"
         else:
             each = "none finished"
         finished = f"{one.finished:,} of {one.conversations:,}"
-        rows.append((_code(one.group), _money(each), finished, _money(figures.amount(one.spend))))
+        rows.append((_code(one.group), _money(each), finished, _money(page.cell(one.spend))))
     heads = ("", ">for each finished", ">finished", ">spent")
     return "## What was achieved for it\n\n" + _table(heads, rows)
 
 
-def _trials(report: Report, figures: Figures) -> str | None:
+def _trials(report: Report, page: Page) -> str | None:
     if not report.trials:
         return None
     rows = [
         (
             _code(one.name),
-            _money(figures.amount(one.saved)),
+            _money(page.cell(one.saved)),
             f"{one.halted:,}",
             f"{one.warned:,}",
             "" if one.halted_finished is None else f"{one.halted_finished:,}",
@@ -277,17 +279,16 @@ def _unpriced(report: Report) -> str | None:
 # ---------------------------------------------------------------------- incidents
 
 
-def _incident(incident: IncidentPage, number: int, figures: Figures) -> list[str | None]:
+def _incident(incident: IncidentPage, number: int, page: Page) -> list[str | None]:
     halted = incident.halted
-    took = (
-        count(incident.laps_made, "lap") if incident.laps_made else count(halted.halted_at - halted.began_at, "message")
-    )
+    laps, until = incident.laps_made, halted.halted_at - halted.began_at
+    took = count(laps, "lap") if laps else count(until, "message")
     seconds = "" if incident.seconds is None else f", {duration(incident.seconds)}"
     signals = [
         (
             f"**{_prose(signal.title)}**" if signal.decided else _prose(signal.title),
-            f"{signal.value:,.1f}",
-            f"{signal.limit:,.4g}",
+            level(signal.value),
+            level(signal.limit),
             _prose(signal.unit),
         )
         for signal in incident.signals
@@ -297,18 +298,18 @@ def _incident(incident: IncidentPage, number: int, figures: Figures) -> list[str
         f"## Incident {number}",
         _code(halted.sentence, 400),
         f"In {_code(halted.conversation_id)}: began at message {halted.began_at:,}, halted at {halted.halted_at:,} of "
-        f"{halted.messages:,} after {took}{seconds}. In the loop {_money(figures.amount(halted.in_loop))}; a halt would "
-        f"have saved {_money(figures.amount(halted.after_halt))}.",
+        f"{halted.messages:,} after {took}{seconds}. In the loop {_money(page.cell(halted.in_loop))}; a halt "
+        f"would have saved {_money(page.cell(halted.after_halt))}.",
         _table(("signal", ">value", ">limit", "unit"), signals) if signals else None,
-        _laps(incident.laps, figures),
+        _laps(incident.laps, page),
         None
         if after is None
-        else f"After the halt came {count(after.amount.messages, 'message')}; {percent(after.new_words)} of their words "
-        f"were new. The last was by {_code(after.last_speaker)}: {_code(after.last_text, 300)}",
+        else f"After the halt came {count(after.amount.messages, 'message')}; {percent(after.new_words)} of their "
+        f"words were new. The last was by {_code(after.last_speaker)}: {_code(after.last_text, 300)}",
     ]
 
 
-def _laps(laps: Sequence[Lap], figures: Figures) -> str | None:
+def _laps(laps: Sequence[Lap], page: Page) -> str | None:
     """The laps side by side; new words are bold."""
     shown = chosen_laps(laps, _LAPS)
     rows = rows_of(shown)
@@ -316,7 +317,7 @@ def _laps(laps: Sequence[Lap], figures: Figures) -> str | None:
         return None
     heads = ["turn", *(f"lap {lap.number}, {percent(1 - lap.news)} nothing new" for lap in shown)]
     body = [
-        [_code(sender, 40), *("" if turn is None else _turn(turn, figures) for turn in turns)]
+        [_code(sender, 40), *("" if turn is None else _turn(turn, page) for turn in turns)]
         for sender, turns in rows[:_TURNS]
     ]
     more = len(rows) - len(body)
@@ -324,17 +325,16 @@ def _laps(laps: Sequence[Lap], figures: Figures) -> str | None:
     return _table(heads, body) + tail + "\n\nBold: new. Everything else was said before, or tells nothing."
 
 
-def _turn(turn: LapTurn, figures: Figures) -> str:
+def _turn(turn: LapTurn, page: Page) -> str:
     parts: list[str] = []
     left = _CELL
-    for piece in turn.pieces:
-        if not piece.text.strip():
+    for new, pieces in groupby(turn.pieces, key=lambda piece: piece.new):
+        text = "".join(piece.text for piece in pieces)
+        if not text.strip() or left <= 0:
             continue
-        span = _code(piece.text, left)
-        parts.append(f"**{span}**" if piece.new else span)
-        left -= len(piece.text)
-        if left <= 0:
-            break
+        span = _code(text, left)
+        parts.append(f"**{span}**" if new else span)
+        left -= len(text)
     words = " ".join(parts) + (" …" if turn.clipped or left <= 0 else "")
-    cost = f", {figures.money(turn.cost_usd)}" if turn.cost_usd else ""
+    cost = f", {page.figures.money(turn.cost_usd)}" if turn.cost_usd else ""
     return f"{words} ({'≈' if turn.estimated else ''}{short(turn.tokens)} tok{_money(cost)})"
