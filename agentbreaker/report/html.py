@@ -107,21 +107,12 @@ def _header(page: Page) -> Markup:
             said(report.policy) if report.policy is not None else "defaults",
             cls="kicker",
         ),
-        el("h1", _headline(report)),
+        el("h1", page.headline()),
         None
         if report.complete
         else el("p", el("strong", "Interrupted: "), "the figures cover what was read until then.", cls="alert"),
         el("nav", el("ul", links), aria_label="Parts of the report"),
     )
-
-
-def _headline(report: Report) -> str:
-    """The answer in a sentence, with the money that is known; tokens without a price stand in the first tile below."""
-    priced = {
-        name: getattr(report, name).model_copy(update={"unpriced_tokens": 0})
-        for name in ("spend", "in_loops", "after_halt")
-    }
-    return Figures(report.model_copy(update=priced)).headline()
 
 
 def _incidents(page: Page) -> Markup | None:

@@ -51,6 +51,19 @@ class Page:
         self.ids += 1
         return f"n{self.ids}"
 
+    def headline(self) -> str:
+        """The answer in a sentence, with the money that is known; tokens without a price are named elsewhere."""
+        report = self.report
+        priced = {
+            name: amount.model_copy(update={"unpriced_tokens": 0})
+            for name, amount in (
+                ("spend", report.spend),
+                ("in_loops", report.in_loops),
+                ("after_halt", report.after_halt),
+            )
+        }
+        return Figures(report.model_copy(update=priced)).headline()
+
     def paid(self, tokens: int, cost_usd: float, estimated: bool) -> str:
         """Tokens, and the money where anything in the report has a price."""
         text = f"{'≈' if estimated else ''}{short(tokens)} tok"

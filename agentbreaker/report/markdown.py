@@ -33,7 +33,7 @@ _IN_GRAPH: Final = 12
 _BLANKS: Final = re.compile(r"\s+")
 _FENCES: Final = re.compile("`{3,}")
 #: All that Markdown, GitHub or GitLab may read as more than text.
-_RISKY: Final = re.compile(r"[@#<>\[\]|*_~$!%^&\\{}`]|://|www\.|:\S+:|[0-9a-fA-F]{7,}")
+_RISKY: Final = re.compile(r"^\s*(?:[-+=]|\d+[.)])|[@#<>\[\]|*_~$!%^&\\{}`]|://|www\.|:\S+:|[0-9a-fA-F]{7,}")
 _NOT_A_LABEL: Final = re.compile(r"[^\w .-]|_")
 
 
@@ -46,7 +46,7 @@ def render_markdown(report: Report) -> str:
     page = Page(report, Figures(report))
     blocks = [
         "# Token waste report",
-        f"**{_prose(page.figures.headline(), own=True)}**",
+        f"**{_prose(page.headline(), own=True)}**",
         None if report.complete else "**Interrupted**: the figures cover what was read until then.",
         *_totals(report, page),
         *_cycles(report, page),

@@ -48,7 +48,7 @@ def graph_svg(page: IncidentPage, number: int) -> tuple[Markup, int, int]:
     widths = [_THINNEST + (_THICKEST - _THINNEST) * math.sqrt(_weight(edge) / most) for edge in drawn]
     labels = [] if layout.numbered else list(_labels(drawn, curves, widths, layout))
     shapes = [_edge(edge, curve, width) for edge, curve, width in zip(drawn, curves, widths, strict=True)]
-    boxes = [place.box for place in layout.drawn] + [box for box, _, _ in labels]
+    boxes = [place.box for place in layout.drawn] + [box for box, _, _ in labels if box is not None]
     boxes += [Box(x, y, 12, 12) for curve in curves for x, y in _sampled(curve, 12)]
     left, top = min(box.left for box in boxes) - 6, min(box.top for box in boxes) - 6
     right, bottom = max(box.right for box in boxes) + 6, max(box.bottom for box in boxes) + 6
@@ -108,13 +108,10 @@ def _curve(edge: Edge, layout: Layout, two_way: bool) -> Curve:
     bend = layout.bend if edge.in_cycle or two_way else 0.05
     middle = ((first[0] + last[0]) / 2 + bend * down, (first[1] + last[1]) / 2 - bend * across)
     whole = (first, middle, last)
-    steps = [step / 80 for step in range(81)]
-    outside = [step for step in steps if not _near(_at(whole, step), start, 3) and not _near(_at(whole, step), end, 3)]
+    rims = start.box.grown(3), end.box.grown(3)
+    steps = [step / 60 for step in range(61)]
+    outside = [step for step in steps if not any(rim.holds(_at(whole, step)) for rim in rims)]
     return _part(whole, outside[0], outside[-1]) if len(outside) > 1 else whole
-
-
-def _near(point: Point, place: Place, margin: float) -> bool:
-    return place.box.grown(margin).holds(point)
 
 
 def _at(curve: Curve, t: float) -> Point:
@@ -172,7 +169,7 @@ def _xy(point: Point) -> str:
 
 def _labels(
     edges: list[Edge], curves: list[Curve], widths: list[float], layout: Layout
-) -> Iterator[tuple[Box, str, bool]]:
+) -> Iterator[tuple[Box | None, str, bool]]:
     """Where the labels stand: beside the middle of the edge, else further along, else on the other side, else not."""
     taken = [place.box.grown(4) for place in layout.drawn]
     lines = [
@@ -192,12 +189,11 @@ def _labels(
         text = f"{edge.messages:,}×" + (f" · {short(edge.tokens)} tok" if edge.tokens else "")
         size = (width_of(text, _LABEL) + 4, _LABEL + 4)
         boxes = [*_candidates(curves[number], size, widths[number], 2 if edge.in_cycle else 1)]
-        for margin in (7.0, 0.0) if edge.in_cycle else (7.0,):
-            box = next((box for box in boxes if is_free(box, number, margin)), None)
-            if box is not None:
-                taken.append(box.grown(3))
-                yield box, text, edge.in_cycle
-                break
+        margins = (7.0, 0.0) if edge.in_cycle else (7.0,)
+        box = next((box for margin in margins for box in boxes if is_free(box, number, margin)), None)
+        if box is not None:
+            taken.append(box.grown(3))
+        yield box, text, edge.in_cycle
 
 
 def _candidates(curve: Curve, size: Point, width: float, rounds: int) -> Iterable[Box]:
@@ -211,7 +207,10 @@ def _candidates(curve: Curve, size: Point, width: float, rounds: int) -> Iterabl
                 yield Box(here[0] + reach * normal[0], here[1] + reach * normal[1], *size)
 
 
-def _label(box: Box, text: str, cycle: bool) -> Markup:
+def _label(box: Box | None, text: str, cycle: bool) -> Markup:
+    """A label; one without a place is left empty, so that what is on a page does not depend on how long names are."""
+    if box is None:
+        return el("text", cls="load")
     return el("text", text, x=round(box.x, 1), y=round(box.y + 4, 1), cls="load cyc" if cycle else "load")
 
 
