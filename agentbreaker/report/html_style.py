@@ -89,7 +89,8 @@ svg.flow{min-width:880px;width:100%}svg.spending{min-width:440px;width:100%}
 .graph .node rect{fill:var(--card);stroke:var(--wire);stroke-width:1.5}.graph .node text{text-anchor:middle}
 .graph .node.cyc rect{fill:var(--bad);stroke:var(--bad)}.graph .node.cyc text{fill:var(--card);font-weight:700}
 .graph .node.all rect{stroke-dasharray:5 4}.graph .node.all text{font-style:italic}
-.graph .load{text-anchor:middle;font-size:12px;fill:var(--soft)}.graph .load.cyc{fill:var(--bad);font-weight:600}
+.graph .load{paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round;
+text-anchor:middle;font-size:12px;fill:var(--soft)}.graph .load.cyc{fill:var(--bad);font-weight:600}
 .spending .grid{stroke:var(--line)}.spending .axis{fill:var(--soft);font-size:12px}
 .spending .loop{fill:var(--bad-soft)}.spending .rest{fill:var(--bad-soft);opacity:.45}
 .spending .spent{fill:none;stroke:var(--accent);stroke-width:2.5;stroke-linejoin:round}

@@ -50,6 +50,7 @@ def graph_svg(page: IncidentPage, number: int) -> tuple[Markup, int, int]:
     shapes = [_edge(edge, curve, width) for edge, curve, width in zip(drawn, curves, widths, strict=True)]
     boxes = [place.box for place in layout.drawn] + [box for box, _, _ in labels if box is not None]
     boxes += [Box(x, y, 12, 12) for curve in curves for x, y in _sampled(curve, 12)]
+    boxes = boxes or [Box(0, 0, 300, 60)]
     left, top = min(box.left for box in boxes) - 6, min(box.top for box in boxes) - 6
     right, bottom = max(box.right for box in boxes) + 6, max(box.bottom for box in boxes) + 6
     # A small graph may fill its place; a large one keeps its letters readable, and scrolls where it has no room.
@@ -96,13 +97,9 @@ def _curve(edge: Edge, layout: Layout, two_way: bool) -> Curve:
     start, end = layout.places[edge.sender], _end(edge, layout)
     assert end is not None  # noqa: S101 -- only such edges are drawn
     if end is start:
-        box = start.box
-        return (
-            (box.x + 10, box.top),
-            (box.x + 46, box.top - 46),
-            (box.x - 46, box.top - 46),
-            (box.x - 10, box.top - 2),
-        )
+        box, side = start.box, 1 if start.box.x >= 0 else -1
+        edge_x, out = box.x + side * (box.width / 2 + 2), box.x + side * (box.width / 2 + 50)
+        return ((edge_x - 4 * side, box.y - 9), (out, box.y - 44), (out, box.y + 44), (edge_x, box.y + 9))
     first, last = (start.box.x, start.box.y), (end.box.x, end.box.y)
     across, down = last[0] - first[0], last[1] - first[1]
     bend = layout.bend if edge.in_cycle or two_way else 0.05
@@ -173,24 +170,29 @@ def _labels(
     """Where the labels stand: beside the middle of the edge, else further along, else on the other side, else not."""
     taken = [place.box.grown(4) for place in layout.drawn]
     lines = [
-        (number, point, width / 2 + 2)
+        (number, point, width / 2 + 2, edges[number].in_cycle)
         for number, (curve, width) in enumerate(zip(curves, widths, strict=True))
         for point in _sampled(curve, 24)
     ]
 
-    def is_free(box: Box, number: int, margin: float) -> bool:
+    def is_free(box: Box, number: int, margin: float, grey: bool = True) -> bool:
         """Whether nothing is there, and no other line so near that the label seems to be its own."""
         if any(box.meets(other) for other in taken):
             return False
-        return not any(box.grown(reach + margin * (line != number)).holds(point) for line, point, reach in lines)
+        return not any(
+            box.grown(reach + margin * (line != number)).holds(point)
+            for line, point, reach, cycle in lines
+            if cycle or grey
+        )
 
     for number in reversed(range(len(edges))):
         edge = edges[number]
         text = f"{edge.messages:,}×" + (f" · {short(edge.tokens)} tok" if edge.tokens else "")
         size = (width_of(text, _LABEL) + 4, _LABEL + 4)
-        boxes = [*_candidates(curves[number], size, widths[number], 2 if edge.in_cycle else 1)]
-        margins = (7.0, 0.0) if edge.in_cycle else (7.0,)
-        box = next((box for margin in margins for box in boxes if is_free(box, number, margin)), None)
+        boxes = [*_candidates(curves[number], size, widths[number], 3 if edge.in_cycle else 1)]
+        # The figures of the cycle matter most: rather on a thin line, which they hide, than nowhere.
+        tries = ((7.0, True), (0.0, True), (0.0, False)) if edge.in_cycle else ((7.0, True),)
+        box = next((box for margin, grey in tries for box in boxes if is_free(box, number, margin, grey)), None)
         if box is not None:
             taken.append(box.grown(3))
         yield box, text, edge.in_cycle

@@ -12,7 +12,7 @@ from agentbreaker.waste.model import IncidentPage, SpendPoint
 __all__ = ["duration", "spending_svg"]
 
 _WIDTH: Final = 560
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 14.0, 46.0, 40.0
+_RIGHT, _TOP, _BOTTOM = 14.0, 46.0, 26.0
 _PLOT: Final = 150.0
 _LETTER: Final = 12.0
 
@@ -35,9 +35,11 @@ def spending_svg(page: IncidentPage, number: int, written: Callable[[float], str
         return None
     last = max(page.halted.messages - 1, page.spending[-1].index, 1)
     height = _TOP + _PLOT + _BOTTOM
+    ticks = [(part * most, written(part * most)) for part in (0.0, 0.5, 1.0)]
+    left = 14 + max(width_of(text, _LETTER) for _, text in ticks)
 
     def across(index: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * min(1.0, max(0.0, index / last))
+        return left + (_WIDTH - left - _RIGHT) * min(1.0, max(0.0, index / last))
 
     def down(value: float) -> float:
         return _TOP + _PLOT * (1 - value / most)
@@ -55,7 +57,7 @@ def spending_svg(page: IncidentPage, number: int, written: Callable[[float], str
         el("desc", _described(page, values, written), id=f"line-{number}-text"),
         el("rect", x=began, y=_TOP, width=max(1.0, halted - began), height=_PLOT, cls="loop"),
         el("rect", x=halted, y=_TOP, width=max(0.0, _WIDTH - _RIGHT - halted), height=_PLOT, cls="rest"),
-        [_rule(down(part * most), written(part * most)) for part in (0, 0.5, 1)],
+        [_rule(left, down(value), text) for value, text in ticks],
         el("polyline", points=_path(before), cls="spent"),
         el("polyline", points=_path(after), cls="unspent") if len(after) > 1 else None,
         _marks(began, halted, page),
@@ -73,11 +75,11 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _rule(y: float, text: str) -> Markup:
+def _rule(left: float, y: float, text: str) -> Markup:
     return el(
         "g",
-        el("line", x1=_LEFT, y1=round(y, 1), x2=_WIDTH - _RIGHT, y2=round(y, 1), cls="grid"),
-        el("text", text, x=_LEFT - 8, y=round(y + 4, 1), text_anchor="end", cls="axis"),
+        el("line", x1=round(left, 1), y1=round(y, 1), x2=_WIDTH - _RIGHT, y2=round(y, 1), cls="grid"),
+        el("text", text, x=round(left - 8, 1), y=round(y + 4, 1), text_anchor="end", cls="axis"),
     )
 
 
@@ -111,7 +113,7 @@ def _time_axis(
     over = "" if seconds is None else f", over {duration(seconds)}"
     return el(
         "g",
-        el("text", "#0", x=_LEFT, y=floor + 17, cls="axis"),
+        el("text", "#0", x=round(across(0), 1), y=floor + 17, cls="axis"),
         el("text", f"#{last:,}", x=_WIDTH - _RIGHT, y=floor + 17, text_anchor="end", cls="axis") if last > 0 else None,
         el(
             "text",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Each stands in every field of a report, once at a time.
-PAYLOADS: tuple[str, ...] = (
+HTML_PAYLOADS: tuple[str, ...] = (
     "<script>alert(1)</script>",
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -52,7 +52,10 @@ PAYLOADS: tuple[str, ...] = (
     "%3Cscript%3Ealert(1)%3C/script%3E",
     "{{constructor.constructor('alert(1)')()}}",
     "${alert(1)}",
-    # Markdown, GitHub, GitLab, Mermaid.
+)
+
+#: For Markdown as GitHub and GitLab read it, for Mermaid, and for the log of a CI job.
+MARKDOWN_PAYLOADS: tuple[str, ...] = (
     "[link](javascript:alert(1))",
     "![image](https://evil.example/x.png)",
     "<https://evil.example>",
@@ -76,9 +79,14 @@ PAYLOADS: tuple[str, ...] = (
     "end",
     "::error::forged ##[error]forged",
     "/approve",
-    # Long ones.
+)
+
+#: Too long to be shown.
+LONG_PAYLOADS: tuple[str, ...] = (
     "w" * 10_000,
     "长" * 10_000,
     "<b>" * 3_000,
     "\u202e" * 5_000,
 )
+
+PAYLOADS = HTML_PAYLOADS + MARKDOWN_PAYLOADS + LONG_PAYLOADS

@@ -112,13 +112,15 @@ def incident(
     """A halt of `agents` who went round, with `others` beside them: sender, recipient, messages."""
     began, halted_at = 17, 24
     ring = len(agents)
-    nodes = [Node(name=agent, messages=9 - min(5, n), tokens=4800 - 90 * n, rank=n) for n, agent in enumerate(agents)]
+    nodes = [
+        Node(name=agent, messages=9 - min(5, n), tokens=4800 - 90 * (n % 40), rank=n) for n, agent in enumerate(agents)
+    ]
     edges = [
         Edge(
             sender=agent,
             recipient=None if to_all else agents[(n + 1) % ring],
             messages=7,
-            tokens=9600 - 140 * n,
+            tokens=9600 - 40 * (n % 12),
             in_cycle=True,
         )
         for n, agent in enumerate(agents)
