@@ -70,7 +70,7 @@ def laps_table(page: Page, laps: Sequence[Lap]) -> Markup | None:
     more = len(rows) - len(body)
     whole = el(
         "table",
-        el("caption", "The same turn of every lap, from left to right", id=name, cls="soft"),
+        el("caption", "Each turn, lap by lap", id=name, cls="soft"),
         el("thead", head, role="rowgroup"),
         el("tbody", body, role="rowgroup"),
         cls=f"laps of{len(shown)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ def level(value: float) -> str:
     >>> level(4.51), level(4.0), level(78_000)
     ('4.5', '4', '78.0k')
     """
+    if not math.isfinite(value):
+        return "no limit" if value > 0 else "not known"
     return short(value) if value == round(value) or abs(value) >= 100 else f"{value:.1f}"
 
 

@@ -204,6 +204,29 @@ def test_estimates_carry_their_sign() -> None:
     assert "Spent$2.00 1,000 tokens" in plain.replace("$2.001,000", "$2.00 1,000")
 
 
+@pytest.mark.parametrize("name", REPORTS)
+def test_headings_descend_one_by_one_and_tables_are_named(name: str) -> None:
+    """No heading skips a level, there is one first one, and every table has a caption and scopes."""
+    text = render_html(REPORTS[name])
+    levels = [int(level) for level in re.findall(r"<h([1-4])[ >]", text)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip([0, *levels], levels, strict=False))
+    assert text.count("<table") == text.count("<caption")
+    assert not re.search(r"<th(?![^>]*scope)[ >]", text)
+
+
+def test_figures_that_are_no_numbers_do_not_break_the_page() -> None:
+    """A limit that is infinite and a value that is not known are said in words."""
+    incident = waste_reports.english()
+    signals = (
+        incident.signals[0].model_copy(update={"limit": float("inf"), "share": 0.0}),
+        incident.signals[1].model_copy(update={"value": float("nan"), "share": float("nan")}),
+    )
+    text = Page(render_html(waste_reports.report((incident.model_copy(update={"signals": signals}),)))).text
+    assert "4.5 of no limit messages" in text
+    assert "not known of 4 messages" in text
+
+
 def test_every_part_of_the_model_is_on_the_page() -> None:
     """Outcomes, trials, coordination, forecast, files and notes appear with their figures."""
     whole: Report = REPORTS["full"]

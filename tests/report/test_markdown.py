@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from agentbreaker.report.markdown import render_markdown
+from agentbreaker.waste.model import Report
 from tests.report import waste_reports
 from tests.report.payloads import PAYLOADS
 
@@ -100,7 +101,7 @@ def test_the_document_answers_the_question_first() -> None:
     "whole",
     [waste_reports.empty(), waste_reports.without_prices(REPORT), waste_reports.report((waste_reports.bare(),))],
 )
-def test_what_is_missing_is_left_out(whole: waste_reports.Report) -> None:
+def test_what_is_missing_is_left_out(whole: Report) -> None:
     """A report of nothing, of no prices, of no laps: a document without holes."""
     text = render_markdown(whole)
     assert "None" not in text
