@@ -47,7 +47,8 @@ nav ul{display:flex;flex-wrap:wrap;gap:.35rem 1.1rem;list-style:none;padding:0;m
 .tiles{display:grid;gap:.75rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,10.25rem),1fr));margin:1rem 0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:.8rem 1rem;min-width:0}
 .tile dt{color:var(--soft);font-size:.88rem}.tile dd{margin:0}.tile .sub{color:var(--soft);font-size:.88rem}
-.tile .big{font-size:1.5rem;font-weight:680;line-height:1.3}.tile .word{font-size:1.2rem;line-height:1.35;padding:.15rem 0}
+.tile .big{font-size:1.5rem;font-weight:680;line-height:1.3}
+.tile .word{font-size:1.2rem;line-height:1.35;padding:.15rem 0}
 .bad{color:var(--bad)}.good{color:var(--good)}.soft{color:var(--soft)}
 .scroll{overflow-x:auto;max-width:100%;border-radius:.3rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem}

@@ -77,7 +77,7 @@ def render_markdown(report: Report) -> str:
 def _code(text: str, limit: int = 80) -> str:
     """Words of others: nothing in them is read, and they end neither the span nor the cell.
 
-    A bar is replaced and not escaped: whether a backslash before it is read differs between readers of tables.
+    A bar is replaced and not escaped, so that nothing depends on what a reader of tables makes of backslashes.
     """
     return code_span(_BLANKS.sub(" ", text).strip(" ").replace("|", "¦"), limit=limit) or "(empty)"
 

@@ -139,7 +139,7 @@ def duration(seconds: float) -> str:
     """Return a time as people say it.
 
     >>> duration(9.42), duration(125), duration(11_000), duration(200_000)
-    ('9.4 s', '2 min 5 s', '3 h 3 min', '2 d 8 h')
+    ('9.4 s', '2 min 5 s', '3 h 3 min', '2 d 7 h')
     """
     if seconds < 60:
         return f"{seconds:.1f} s".replace(".0 s", " s")

@@ -49,7 +49,7 @@ def test_words_of_others_are_code_and_nothing_else(payload: str) -> None:
 
 
 def test_a_bar_after_a_backslash_does_not_end_a_cell() -> None:
-    r"""``\|`` in a name would end the cell in some readers, and what follows would be Markdown: no bar is left."""
+    r"""However a reader of tables counts the backslashes of ``\|`` in a name: no bar is left that could end a cell."""
     text = render_markdown(waste_reports.with_text(SMALL, lambda number: f"a\\|**b** {number}"))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert not any("\\|" in row for row in rows)
