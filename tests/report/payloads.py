@@ -1,0 +1,92 @@
+"""Words with which somebody would try to be more than text, in a page or in Markdown."""
+
+from __future__ import annotations
+
+#: Each stands in every field of a report, once at a time.
+HTML_PAYLOADS: tuple[str, ...] = (
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "</svg><svg onload=alert(1)>",
+    "</title><script>alert(1)</script>",
+    "</text></g></svg><iframe srcdoc='<script>alert(1)</script>'>",
+    "</style><style>*{display:none}</style>",
+    "</desc><foreignObject><body onload=alert(1)>",
+    "<a href=javascript:alert(1)>click</a>",
+    "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "--><script>alert(1)</script><!--",
+    "<!--",
+    "]]><script>alert(1)</script>",
+    "<template><script>alert(1)</script></template>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "<plaintext>",
+    "<textarea>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "<base href=https://evil.example/>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example/'>",
+    "<link rel=stylesheet href=https://evil.example/x.css>",
+    "<form action=https://evil.example/><input name=q>",
+    "</td></tr></table><h1>forged</h1>",
+    "</bdi></p></article></main><footer>forged</footer>",
+    "</summary></details><details open ontoggle=alert(1)>",
+    '" onmouseover="alert(1)" x="',
+    "' onfocus='alert(1)' autofocus='",
+    "` onmouseover=alert(1)",
+    "x;background:url(https://evil.example/x.png)",
+    "} body{background:url(https://evil.example/x.png)} /*",
+    "expression(alert(1))",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;alert(1)&#60;/script&#62;",
+    "&",
+    "\x00<\x00script\x00>alert(1)</script>",
+    "\u202egnp.exe <script>alert(1)</script>",
+    "\u2066\u2067\u2068 isolated and never closed",
+    "\ufeff\u200b\u200d\u2060",
+    "\ud800 lone surrogate",
+    "line\nbreak\r\n# heading\n- item\n\n    code",
+    "a\x1b[31mb\x07\x08",
+    "名字\u3000<b>粗</b>",
+    "שלום <b> مرحبا",
+    "%3Cscript%3Ealert(1)%3C/script%3E",
+    "{{constructor.constructor('alert(1)')()}}",
+    "${alert(1)}",
+)
+
+#: For Markdown as GitHub and GitLab read it, for Mermaid, and for the log of a CI job.
+MARKDOWN_PAYLOADS: tuple[str, ...] = (
+    "[link](javascript:alert(1))",
+    "![image](https://evil.example/x.png)",
+    "<https://evil.example>",
+    "https://evil.example/?a=b www.evil.example",
+    "@everyone @octocat",
+    "#1 !2 $3 ~4 %5 &6 owner/repo#7 GH-8",
+    ":smile: :+1:",
+    "| cell | cell |\n|---|---|",
+    "a|b\\|c\\\\|d",
+    "` `` ``` ````",
+    "``` \n```mermaid\ngraph TD; a-->b",
+    "~~~\n# out",
+    "**bold** __bold__ *i* _i_ ~~s~~ $`x`$ $$x$$",
+    "[x]: https://evil.example",
+    "[^1]: note",
+    "- [ ] task",
+    "> [!WARNING]\n> forged",
+    "trailing backslash\\",
+    'x"]; click a0 "https://evil.example"',
+    "%%{init: {'theme': 'dark'}}%%",
+    "end",
+    "::error::forged ##[error]forged",
+    "/approve",
+)
+
+#: Too long to be shown.
+LONG_PAYLOADS: tuple[str, ...] = (
+    "w" * 10_000,
+    "长" * 10_000,
+    "<b>" * 3_000,
+    "\u202e" * 5_000,
+)
+
+PAYLOADS = HTML_PAYLOADS + MARKDOWN_PAYLOADS + LONG_PAYLOADS
