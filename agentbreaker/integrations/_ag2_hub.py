@@ -18,8 +18,7 @@ from ag2.network import (
 )
 
 from agentbreaker.integrations._ag2_turn import Spent, carry, current, readable
-from agentbreaker.integrations._ag2_watch import Bounded, Watch
-from agentbreaker.integrations.base import final_answer
+from agentbreaker.integrations.base import Bounded, Watch, final_answer
 from agentbreaker.message import Message
 from agentbreaker.verdict import STEER_TEXT, Action, Decision
 

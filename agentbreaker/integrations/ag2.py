@@ -33,7 +33,6 @@ the provider runs on its own side are not seen.  An arbiter that is registered l
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -47,21 +46,20 @@ try:
 except ImportError as error:
     raise ImportError('agentbreaker.integrations.ag2 needs AG2 1.x: pip install "agentbreaker[ag2]"') from error
 
-from agentbreaker.integrations._ag2_watch import OnHalt, Watch
+from agentbreaker.integrations.base import OnHalt, Watch, WatchedBreaker
 
 if TYPE_CHECKING:
     from ag2 import Context
     from ag2.events import BaseEvent
 
     from agentbreaker.guard import Guard
-    from agentbreaker.integrations.base import Halts
     from agentbreaker.policy import Policy
-    from agentbreaker.verdict import Action
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["AG2Breaker", "OnHalt"]
 
 
-class AG2Breaker(MiddlewareFactory):
+class AG2Breaker(WatchedBreaker, MiddlewareFactory):
     """Watches hubs and agents of AG2 1.x, and stops them when the guard says so.
 
     It is also the middleware to give to an agent: ``Agent("alice", config=config, middleware=[breaker])``.
@@ -76,9 +74,7 @@ class AG2Breaker(MiddlewareFactory):
             a channel never raise.
         close_channels: Close the channels of a halted conversation.  If not, the conversation can go on in them after
             ``guard.reset``.
-
-    Attributes:
-        guard: The guard, to ask for the incident and to reset.
+        pricing: Prices of models; by default the offline tables of genai-prices.
 
     Raises:
         TypeError: Both a guard and a policy are given.
@@ -93,10 +89,10 @@ class AG2Breaker(MiddlewareFactory):
         conversation_id: str | None = None,
         on_halt: OnHalt = "finish",
         close_channels: bool = True,
+        pricing: Pricing | None = None,
     ) -> None:
-        self._watch = Watch(guard, policy, conversation_id, on_halt)
+        self._watch = Watch(guard, policy, conversation_id, on_halt, pricing=pricing)
         self._core = Core(self._watch, close_channels)
-        self.guard = self._watch.guard
 
     def attach(self, *watched: Any) -> AG2Breaker:
         """Attach to hubs and agents; what is attached already stays as it is.
@@ -138,18 +134,3 @@ class AG2Breaker(MiddlewareFactory):
     def describe(self) -> MiddlewareDescription:
         """Say what this is; AG2 shows it among an agent's middleware."""
         return MiddlewareDescription(kind=type(self).__qualname__, config={"on_halt": self._watch.on_halt})
-
-    @property
-    def faults(self) -> Counter[str]:
-        """Failures of our own that were contained, counted by type; empty when all is well."""
-        return self._watch.faults
-
-    @property
-    def withheld(self) -> Counter[Action]:
-        """In shadow mode, what would have been done, counted by action for each message."""
-        return self._watch.withheld
-
-    @property
-    def halts(self) -> Halts:
-        """What was in flight when a conversation was halted, and how many steps were refused since."""
-        return self._watch.halts

@@ -28,6 +28,7 @@ from ag2.network import (
 
 from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy
 from agentbreaker.integrations.ag2 import AG2Breaker
+from agentbreaker.pricing import Pricing
 from agentbreaker.verdict import STEER_TEXT
 from tests.integrations.ag2_agents import LIMIT, Model, calls, network, settled, until_closed
 from tests.integrations.scripts import SCRIPTS, Script
@@ -35,6 +36,8 @@ from tests.integrations.scripts import SCRIPTS, Script
 SAID = "[agentbreaker] This conversation was ended: "
 THANKS = ["Great, thank you!", "Thanks a lot, great!", "You are welcome, thank you!"] * 40
 SEARCH = ("search", {"q": "ferry"})
+#: What would stop a budget's test before the budget does.
+LOOPS = ("AB301", "AB302", "AB401")
 FINISH = Policy(ladder={"finish": 4.0, "halt": 12.0})
 
 
@@ -433,13 +436,18 @@ async def test_tokens_of_a_channel_are_counted_with_the_messages_and_a_budget_ho
         lines = [f"Item {number}: box {number * 37} goes to shelf {number * 11}." for number in range(50)]
         usage = Usage(prompt_tokens=90, completion_tokens=10, cache_read_input_tokens=30, thinking_tokens=4)
         channel, model = await talk(net, lines, usage=usage)
-        breaker = AG2Breaker(policy=Policy(budgets={"max_tokens": 950})).attach(net.hub, *net.agents.values())
+        policy, pricing = Policy(budgets={"max_tokens": 3000}), Pricing(max_output_tokens=10)
+        breaker = AG2Breaker(policy=policy, pricing=pricing).attach(net.hub, *net.agents.values())
         seen: list[Message] = []
         kinds(breaker.guard, seen)
         await channel.send("Please sort the boxes.")
         why = await until_closed(net.hub, channel)
         await settled(lambda: model.calls)
-        assert model.calls == 10
+        # What a call may read, by its length, is held before it begins.
+        account = breaker.guard.account(channel.channel_id)
+        assert 5 <= model.calls <= 29
+        assert account.tokens == 100 * model.calls <= 3000
+        assert account.held_tokens == 0
         assert "tokens" in why
         assert breaker.guard.decision(channel.channel_id).code == "AB602"
         assert seen[0].usage is None
@@ -448,6 +456,9 @@ async def test_tokens_of_a_channel_are_counted_with_the_messages_and_a_budget_ho
         assert (counted.input_tokens, counted.output_tokens) == (90, 10)
         assert (counted.cache_read_input_tokens, counted.reasoning_output_tokens) == (30, 4)
         assert seen[1].model == "gpt-4o-mini"
+        # 60 tokens, 30 out of the cache, and 10 written, at the price of the list.
+        assert seen[1].cost_usd == pytest.approx((60 * 0.15 + 30 * 0.075 + 10 * 0.6) / 1e6)
+        assert account.unpriced_tokens == 0
 
 
 # Outside of a hub: ``agent.ask`` and ``agent.run``.
@@ -681,10 +692,41 @@ async def test_a_budget_blocks_the_next_call_of_an_agent() -> None:
     """Tokens count with the call that spent them."""
     lines = [calls(("search", {"q": f"ferry {number} of line {number * 7}"})) for number in range(60)]
     model = Model(lines, usage=Usage(prompt_tokens=100))
-    breaker = AG2Breaker(policy=Policy(budgets={"max_tokens": 450}))
+    policy = Policy(budgets={"max_tokens": 3000}, detectors={"disable": LOOPS})
+    breaker = AG2Breaker(policy=policy, pricing=Pricing(max_output_tokens=10))
     reply = await searcher(model, breaker).ask("When?")
     assert "tokens" in (reply.body or "")
-    assert model.calls == 5
+    assert 5 <= model.calls <= 29
+    account = breaker.guard.account(breaker.guard.conversations()[0])
+    assert account.tokens == 100 * model.calls
+    assert account.held_tokens == 0
+
+
+async def test_money_is_held_before_a_call_and_counted_after_it() -> None:
+    """A budget in dollars is never exceeded, as the most that a call can cost is held before it begins."""
+    lines = [calls(("search", {"q": f"ferry {number} of line {number * 7}"})) for number in range(600)]
+    model = Model(lines, usage=Usage(prompt_tokens=1000, completion_tokens=100))
+    pricing = Pricing({"scripted": {"input": 10.0, "output": 20.0}, "gpt-4o-mini": {"input": 10.0, "output": 20.0}})
+    policy = Policy(budgets={"max_cost_usd": 0.2}, detectors={"disable": LOOPS})
+    breaker = AG2Breaker(policy=policy, pricing=pricing)
+    reply = await searcher(model, breaker).ask("When?")
+    account = breaker.guard.account(breaker.guard.conversations()[0])
+    assert breaker.guard.decision(breaker.guard.conversations()[0]).code == "AB603"
+    assert "US dollars" in (reply.body or "")
+    assert account.cost_usd == pytest.approx(0.012 * model.calls)
+    assert 0.05 <= account.cost_usd <= 0.2
+    assert account.held_usd == pytest.approx(0.0, abs=1e-12)
+    assert account.unpriced_tokens == 0
+
+
+async def test_a_call_that_fails_holds_nothing() -> None:
+    """What was held for a model call is given back when the model fails."""
+    model = Model(iter(()), fails=True)
+    breaker = AG2Breaker(policy=Policy(budgets={"max_tokens": 100_000}))
+    with pytest.raises(LookupError):
+        await searcher(model, breaker).ask("When?")
+    assert breaker.guard.account(breaker.guard.conversations()[0]).held_tokens == 0
+    assert breaker._watch.flying(breaker.guard.conversations()[0]) == 0
 
 
 async def test_what_cannot_be_attached_is_an_error() -> None:
