@@ -65,7 +65,9 @@ class ModelCalls:
             model, most = _limits(llm_client)
             decision, held = watch.admits(conversation_id, lambda: _read(messages), most=most, model=model)
             if decision is not None:
-                return final_answer(decision) if _reflecting.get() else self._refused(decision, conversation_id)
+                if _reflecting.get() or (speaker is not None and not watch.raises(decision)):
+                    return final_answer(decision)  # whoever speaks next gives the reason
+                return self._refused(decision, conversation_id)
             try:
                 with watch.call(conversation_id):
                     reply = call(llm_client=llm_client, messages=messages, cache=cache, **options)
