@@ -139,8 +139,7 @@ class ModelCalls:
         if client is None:
             return None, None, None
         summary = getattr(client, "total_usage_summary", None)
-        self._totals[client], *spent = spent_since(self._totals.get(client, {}), summary)
-        usage, model, cost_usd = spent
+        self._totals[client], usage, model, cost_usd = spent_since(self._totals.get(client, {}), summary)
         return usage, model, cost_usd
 
 

@@ -121,7 +121,10 @@ class Traffic:
         """An agent sends `message` and awaits the answer.
 
         Args:
-            message, sender, recipient, identity: What is sent, by whom, to whom, and its id.
+            message: What is sent.
+            sender: By whom; ``None`` is the application.
+            recipient: To whom.
+            identity: The id of the message.
             serves: The id of the message that the sender is serving, if known.
             new: False if the guard knows the call.
             busy: The recipient handles one such message at a time.

@@ -467,7 +467,7 @@ def selecting(names: Any, tokens: int = 40) -> tuple[Any, Model, GroupChatManage
 @pytest.mark.parametrize("mode", MODES)
 def test_the_calls_that_select_a_speaker_are_counted(mode: str) -> None:
     """Their tokens and dollars are the manager's, and what the model says is nobody's message."""
-    chooser, speaker, manager, agents = selecting(["ben", "cem", "ann"] * 40)
+    chooser, _speaker, manager, agents = selecting(["ben", "cem", "ann"] * 40)
     breaker = AG2ClassicBreaker().attach(agents[0])
     seen: list[Message] = []
     note(breaker.guard, seen)
@@ -484,7 +484,7 @@ def test_the_calls_that_select_a_speaker_are_counted(mode: str) -> None:
 
 def test_the_calls_that_select_a_speaker_are_held_to_the_budget() -> None:
     """The group ends with the reason before they overshoot it."""
-    chooser, speaker, manager, agents = selecting(["ben", "cem", "ann"] * 40)
+    chooser, _speaker, manager, agents = selecting(["ben", "cem", "ann"] * 40)
     policy, pricing = Policy(budgets={"max_tokens": 800}), Pricing(max_output_tokens=10)
     breaker = AG2ClassicBreaker(policy=policy, pricing=pricing).attach(agents[0])
     history = chat("initiate_chat", agents[0], manager, "Please sort the boxes.")

@@ -223,7 +223,8 @@ class OneAtATime(SequentialRoutedAgent):
     @message_handler
     async def on_say(self, message: Say, ctx: MessageContext) -> Say:
         self._handled.append(self.id.type)
-        return await self.send_message(Say(self._words), AgentId(self._following, "default"))
+        answer: Say = await self.send_message(Say(self._words), AgentId(self._following, "default"))
+        return answer
 
 
 class Locked(RoutedAgent):
@@ -240,13 +241,14 @@ class Locked(RoutedAgent):
     async def on_say(self, message: Say, ctx: MessageContext) -> Say:
         async with self._lock:
             self._handled.append(self.id.type)
-            return await self.send_message(Say(self._words), AgentId(self._following, "default"))
+            answer: Say = await self.send_message(Say(self._words), AgentId(self._following, "default"))
+            return answer
 
 
 WORDS = ("Which of the 613 entries of March do you mean?", "Those that Emden sent, or the 47 from Leer?")
 
 
-async def locked_ring(runtime: Any, made: type[Any], handled: list[str]) -> None:
+async def locked_ring(runtime: Any, made: Any, handled: list[str]) -> None:
     """Two agents that ask each other different things while they hold their locks."""
     await made.register(runtime, "ann", functools.partial(made, "bob", handled, WORDS[0]))
     await made.register(runtime, "bob", functools.partial(made, "ann", handled, WORDS[1]))
@@ -344,7 +346,7 @@ class Starter(SequentialRoutedAgent):
         if message.content.startswith("Which"):
             return Say("The one from Emden.")
         sent = self.send_message(Say("Weigh crate 4711."), AgentId("worker", "default"))
-        self.started.append(asyncio.ensure_future(sent))  # type: ignore[arg-type]
+        self.started.append(asyncio.ensure_future(sent))
         return Say("It is on its way.")
 
 
@@ -378,7 +380,9 @@ class Chatty(RoutedAgent):
     @message_handler
     async def on_say(self, message: Say, ctx: MessageContext) -> Say:
         self._handled.append(self.id.type)
-        return await self.send_message(Say(self._says(len(self._handled))), AgentId(self._following, "default"))
+        words = Say(self._says(len(self._handled)))
+        answer: Say = await self.send_message(words, AgentId(self._following, "default"))
+        return answer
 
 
 @pytest.mark.parametrize(
