@@ -81,6 +81,7 @@ if TYPE_CHECKING:
 
     from agentbreaker.guard import Guard
     from agentbreaker.policy import Policy
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["AutoGenCoreBreaker", "GuardedRuntime", "HaltedMessage"]
 
@@ -96,6 +97,7 @@ class AutoGenCoreBreaker(AutoGenBreaker):
         one_at_a_time: Types of agents that handle one message after the other, behind a lock of their own: a call to
             one that waits for that very call would hang, and is not made.  AutoGen's own ``SequentialRoutedAgent`` is
             known without being named.
+        pricing: As for :class:`~agentbreaker.integrations.autogen.AutoGenBreaker`.
     """
 
     reads_replies: ClassVar[bool] = False
@@ -108,8 +110,9 @@ class AutoGenCoreBreaker(AutoGenBreaker):
         conversation_id: str | None = None,
         persons: Iterable[str] = (),
         one_at_a_time: Iterable[str] = (),
+        pricing: Pricing | None = None,
     ) -> None:
-        super().__init__(guard, policy=policy, conversation_id=conversation_id, persons=persons)
+        super().__init__(guard, policy=policy, conversation_id=conversation_id, persons=persons, pricing=pricing)
         self._traffic = Traffic(self.conversation_id)
         self._serial: dict[str, tuple[type, ...]] = {name: (object,) for name in one_at_a_time}
 
@@ -183,9 +186,7 @@ class AutoGenCoreBreaker(AutoGenBreaker):
         Raises:
             ConversationHaltedError: It is.
         """
-        if (decision := self.standing()) is not None:
-            self.halts.note(self.conversation_id, decision, self._calls)
-            self.halts.refuse(self.conversation_id)
+        if (decision := self._watch.refuses(self.conversation_id)) is not None:
             raise ConversationHaltedError(decision, self.conversation_id)
 
     def halted_by(self, answer: HaltedMessage) -> ConversationHaltedError:
@@ -195,11 +196,7 @@ class AutoGenCoreBreaker(AutoGenBreaker):
 
     def refuses(self) -> bool:
         """Whether the breaker is open; a step is kept from beginning then, and counted."""
-        if (decision := self.standing()) is None:
-            return False
-        self.halts.note(self.conversation_id, decision, self._calls)
-        self.halts.refuse(self.conversation_id)
-        return True
+        return self._watch.refuses(self.conversation_id) is not None
 
 
 class _CoreObserver(DefaultInterventionHandler):

@@ -147,7 +147,7 @@ class Spending:
             if held is not None:
                 held.settle()
             return None
-        if cost_usd is not None and 0.0 < cost_usd < math.inf:
+        if cost_usd is not None and 0.0 <= cost_usd < math.inf:
             counts = {f.name: getattr(usage, f.name) for f in fields(Usage)}
             bill = Bill(**counts, cost_usd=cost_usd, priced_tokens=usage.total)
         else:

@@ -28,11 +28,12 @@ from autogen_core import (
     TypeSubscription,
     message_handler,
 )
-from autogen_core.models import FunctionExecutionResult
+from autogen_core.models import FunctionExecutionResult, UserMessage
 
 from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy, State
 from agentbreaker.integrations.autogen_core import AutoGenCoreBreaker, HaltedMessage
-from tests.integrations.autogen_teams import LIMIT
+from agentbreaker.verdict import STEER_TEXT
+from tests.integrations.autogen_teams import LIMIT, THANKS, Model, forever
 from tests.integrations.scripts import SCRIPTS, Script
 
 ATTACHED = ("runtime", "observer", "both")
@@ -545,6 +546,80 @@ async def test_shadow(attached: str) -> None:
     assert not [echo for echo in echoes if echo.withheld]
     assert breaker.withheld[Action.HALT] >= 1
     assert guard.state("c") is State.METRICS_ONLY
+
+
+class Speaker(RoutedAgent):
+    """Publishes what its model says to what it hears."""
+
+    def __init__(self, client: Any, left: list[int]) -> None:
+        super().__init__("a speaker")
+        self._client = client
+        self._left = left
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> None:
+        if self._left:
+            self._left.pop()
+            said = await self._client.create([UserMessage(content=message.content, source="hall")])
+            await self.publish_message(Say(said.content), TopicId(self.id.type, "default"))
+
+
+async def speakers(attached: str, guard: Guard, model: Model, most: int) -> AutoGenCoreBreaker:
+    """Two agents with a wrapped model that answer each other, each on a topic of its own, at most so often."""
+    breaker = AutoGenCoreBreaker(guard, conversation_id="c")
+    runtime, inner = runtimes(breaker, attached)
+    client, left = breaker.model_client(model), list(range(most))
+    for name, other in (("ann", "bob"), ("bob", "ann")):
+        await Speaker.register(runtime, name, lambda: Speaker(client, left))
+        await runtime.add_subscription(TypeSubscription(other, name))
+    inner.start()
+    await runtime.publish_message(Say("Please agree on a date."), TopicId("bob", "default"))
+    await asyncio.wait_for(inner.stop_when_idle(), LIMIT)
+    return breaker
+
+
+@pytest.mark.parametrize("attached", ATTACHED)
+async def test_steer(attached: str) -> None:
+    """The next call of a wrapped model client carries the steer text, once; what complies goes on."""
+    facts = [f"Pier {n * 7919 % 613} takes {n * 31} crates on the {n}th of May." for n in range(40)]
+    model = Model([*THANKS * 2, *facts])
+    guard = Recording(Policy(ladder={"warn": 1.0, "steer": 1.5, "halt": 8.0}))
+    breaker = await speakers(attached, guard, model, 30)
+    told = [number for number, asked in enumerate(model.asked) if asked[-1].content == STEER_TEXT]
+    assert len(told) == 1
+    assert model.calls == 30
+    assert guard.state("c") is State.CLOSED
+    assert {action for action in guard.actions if action != "allow"} <= {"warn", "steer"}
+    assert not breaker.faults
+
+
+@pytest.mark.parametrize("attached", ATTACHED)
+async def test_tokens_and_budget_of_free_agents(attached: str) -> None:
+    """A wrapped client counts what agents of one's own spend, and begins no call that could exceed the budget."""
+    facts = [f"Pier {n * 7919 % 613} takes {n * 31} crates on the {n}th of May." for n in range(90)]
+    guard = Recording(Policy(budgets={"max_tokens": 5000}))
+    model = Model(facts, usage=(100, 100))
+    await speakers(attached, guard, model, 80)
+    account = guard.account("c")
+    assert guard.decision("c").code == "AB602"
+    # 100 tokens of a prompt and 4,096 of an answer are held before each call.
+    assert account.tokens == 200 * model.calls <= 5000 - 4196 + 200
+    assert model.calls >= 4
+    assert account.held_tokens == 0
+
+
+@pytest.mark.parametrize("attached", ATTACHED)
+async def test_finish(attached: str) -> None:
+    """Where the policy says finish, the same happens as on a halt, and the reason is the final answer's."""
+    guard = Recording(Policy(ladder={"finish": 4.0, "halt": 12.0}))
+    model = Model(forever())
+    breaker = await speakers(attached, guard, model, 80)
+    decision = guard.decision("c")
+    assert decision.action is Action.FINISH
+    assert model.calls < 40
+    assert breaker.words(decision) == f"[agentbreaker] This conversation was ended: {decision.reason}."
+    with pytest.raises(ConversationHaltedError):
+        breaker.stop_if_open()
 
 
 @pytest.mark.parametrize("attached", ATTACHED)
