@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +26,9 @@ from ag2.network import (
     ChannelState,
     Deny,
     Handoff,
+    HubClient,
+    NetworkError,
+    Passport,
     Rule,
     RuleBasedArbiter,
     TransitionGraph,
@@ -230,7 +238,7 @@ async def test_a_hub_alone_stops_agents_that_are_not_attached() -> None:
         assert model.calls < 10
 
 
-async def test_agents_alone_stop_in_a_hub_of_another_process() -> None:
+async def test_agents_alone_stop_in_a_hub_that_is_not_watched() -> None:
     """Where the hub cannot be watched, the answers are seen, and the agent that is stopped closes the channel."""
     async with network() as net:
         channel, model = await talk(net)
@@ -240,6 +248,52 @@ async def test_agents_alone_stop_in_a_hub_of_another_process() -> None:
         await settled(lambda: model.calls)
         assert model.calls < 10
         assert not breaker.faults
+
+
+@pytest.mark.parametrize("watched", ["agents", "hub"])
+async def test_a_hub_in_another_process(watched: str) -> None:
+    """Over a WebSocket, a breaker on either side ends the loop and closes the channel with the reason."""
+    pytest.importorskip("websockets", reason="websockets is not installed")
+    from ag2.network.transport.ws import WsLink
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("ag2_hub.py")),
+        "watched" if watched == "hub" else "bare",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    port = int(await asyncio.wait_for(process.stdout.readline(), LIMIT))
+    model, breaker = Model(THANKS), AG2Breaker()
+    connections, clients = [], []
+    for name in ("ann", "ben"):
+        connections.append(HubClient(WsLink(f"ws://127.0.0.1:{port}")))
+        assert connections[-1].remote
+        clients.append(await connections[-1].register(Agent(name, config=model), Passport(name=name)))
+    if watched == "agents":
+        breaker.attach(*clients)
+    channel = await clients[0].open(type="conversation", target="ben")
+    await channel.send("Shall we meet on Friday?")
+
+    async def closed() -> str:
+        while not (metadata := await channel.info()).is_terminal():
+            await asyncio.sleep(0.02)
+        return metadata.close_reason
+
+    why = await asyncio.wait_for(closed(), LIMIT)
+    await settled(lambda: model.calls)
+    for connection in connections:
+        await connection.close()
+    out, _ = await asyncio.wait_for(process.communicate(b"end\n"), LIMIT)
+    told = json.loads(out.decode().splitlines()[-1])
+    assert told["process"] != os.getpid()
+    assert why.startswith(SAID)
+    assert model.calls < 12
+    codes = [breaker.guard.decision(name).code for name in breaker.guard.conversations()]
+    assert (codes if watched == "agents" else told["codes"]) == ["AB201"]
+    assert not breaker.faults
+    assert not told["faults"]
 
 
 async def test_a_broadcast_counts_once_and_names_the_next_speaker() -> None:
@@ -324,6 +378,55 @@ async def test_a_channel_that_was_left_open_goes_on_after_a_reset() -> None:
         await settled(lambda: model.calls)
         assert model.calls > before
         assert (await net.texts(channel))[: len(written)] == written
+
+
+async def test_ag2_has_no_way_to_open_a_closed_channel() -> None:
+    """What the breaker cannot change: after a reset AG2 itself still refuses every message to the closed channel."""
+    async with network() as net:
+        channel, model = await talk(net)
+        breaker = AG2Breaker().attach(net.hub, *net.agents.values())
+        await channel.send("Shall we meet on Friday?")
+        await until_closed(net.hub, channel)
+        await settled(lambda: model.calls)
+        breaker.guard.reset(channel.channel_id)
+        before = len(await net.texts(channel))
+        with pytest.raises(NetworkError, match="closed"):
+            await channel.send("And who brings the cake?")
+        assert len(await net.texts(channel)) == before
+
+
+@pytest.mark.parametrize("watched", ["hub", "agents"])
+async def test_a_closed_channel_is_followed_by_another_of_the_same_conversation(watched: str) -> None:
+    """After a reset ``follow`` opens a channel like the closed one; its messages count on, and it is stopped again."""
+    async with network() as net:
+        channel, model = await talk(net)
+        breaker = AG2Breaker().attach(*([net.hub] if watched == "hub" else []), *net.agents.values())
+        await channel.send("Shall we meet on Friday?")
+        await until_closed(net.hub, channel)
+        await settled(lambda: model.calls)
+        with pytest.raises(ConversationHaltedError):
+            await breaker.follow(channel)
+        with pytest.raises(ValueError, match="is not closed"):
+            await breaker.follow(await net.agents["bob"].open(type="conversation", target="alice"))
+        used = breaker.guard.account(channel.channel_id).messages
+        breaker.guard.reset(channel.channel_id)
+        following = await breaker.follow(channel)
+        assert following.channel_id != channel.channel_id
+        assert following.metadata.manifest.type == channel.metadata.manifest.type
+        assert following.metadata.participant_ids() == channel.metadata.participant_ids()
+        calls_before = model.calls
+        await following.send("And who brings the cake with the 12 candles?")
+        assert (await until_closed(net.hub, following)).startswith(SAID)
+        await settled(lambda: model.calls)
+        assert model.calls > calls_before
+        assert breaker.guard.conversations() == [channel.channel_id]
+        assert breaker.guard.account(channel.channel_id).messages > used
+        breaker.guard.reset(channel.channel_id)
+        third = await breaker.follow(following)
+        await third.send("Is the ferry of 9:45 late?")
+        await until_closed(net.hub, third)
+        assert breaker.guard.conversations() == [channel.channel_id]
+        assert not breaker.faults
 
 
 async def test_the_rules_and_arbiters_of_others_still_hold() -> None:
