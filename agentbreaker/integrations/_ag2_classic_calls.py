@@ -16,8 +16,8 @@ from agentbreaker.integrations.spending import add_usage, charge, prompt_tokens
 from agentbreaker.message import Message, Usage
 
 if TYPE_CHECKING:
-    from agentbreaker.integrations.base import Watch
-    from agentbreaker.reservation import Reservation
+    from agentbreaker.integrations.watch import Watch
+    from agentbreaker.pricing import Bill
     from agentbreaker.verdict import Decision
 
 __all__ = ["ModelCalls"]
@@ -63,19 +63,15 @@ class ModelCalls:
                 return call(llm_client=llm_client, messages=messages, cache=cache, **options)
             watch = self._watch
             model, most = _limits(llm_client)
-            decision, held = watch.admits(conversation_id, lambda: _read(messages), most=most, model=model)
+            paid = watch.model_call(conversation_id, lambda: _read(messages), most=most, model=model)
+            decision = paid.refusal
             if decision is not None:
                 if _reflecting.get() or (speaker is not None and not watch.raises(decision)):
                     return final_answer(decision)  # whoever speaks next gives the reason
                 return self._refused(decision, conversation_id)
-            try:
-                with watch.call(conversation_id):
-                    reply = call(llm_client=llm_client, messages=messages, cache=cache, **options)
-            except BaseException:
-                if held is not None:
-                    held.settle()
-                raise
-            self._note(agent, llm_client, held)
+            with paid:
+                reply = call(llm_client=llm_client, messages=messages, cache=cache, **options)
+                self._note(agent, llm_client, paid.bill)
             if speaker is not None or _reflecting.get():
                 self._flush(agent, conversation_id, speaker or agent.name)
             return reply
@@ -114,7 +110,7 @@ class ModelCalls:
 
     def pay(self, agent: Any, message: Message) -> None:
         """Let a message of an agent carry what its model calls cost."""
-        self._note(agent, agent.client, None)
+        self._note(agent, agent.client, self._watch.spending.bill)
         usage, model = self._bills.pop(agent, (None, None))
         charge(message, usage, model)
 
@@ -124,10 +120,10 @@ class ModelCalls:
         if usage is not None:
             self._watch.observe([charge(Message(conversation_id, speaker, kind="system"), usage, model)])
 
-    def _note(self, agent: Any, client: Any, held: Reservation | None) -> None:
+    def _note(self, agent: Any, client: Any, price: Callable[..., Bill | None]) -> None:
         try:
             usage, model, cost_usd = self._spent(client)
-            bill = self._watch.spending.bill(usage, model, held, cost_usd)
+            bill = price(usage, model, cost_usd=cost_usd)
             before, named = self._bills.get(agent, (None, None))
             if bill is not None:
                 self._bills[agent] = add_usage(before, bill), model or named

@@ -18,7 +18,8 @@ from ag2.network import (
 )
 
 from agentbreaker.integrations._ag2_turn import Spent, carry, current, readable
-from agentbreaker.integrations.base import Bounded, Watch, final_answer
+from agentbreaker.integrations.base import Bounded, final_answer
+from agentbreaker.integrations.watch import Watch
 from agentbreaker.message import Message
 from agentbreaker.verdict import STEER_TEXT, Action, Decision
 

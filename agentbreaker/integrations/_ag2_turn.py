@@ -210,25 +210,19 @@ class AgentWatch(BaseMiddleware):
         """Let a model call begin unless the breaker is open; tell the agent to bring something new, if need be."""
         turn, watch = self._turn, self._core.watch
         model, most = _limits(self._config)
-        turn.stopped, held = watch.admits(
-            turn.conversation_id, lambda: read_tokens(events, context), most=most, model=model
-        )
+        call = watch.model_call(turn.conversation_id, lambda: read_tokens(events, context), most=most, model=model)
+        turn.stopped = call.refusal
         if turn.stopped is not None:
             return ModelResponse(ModelMessage(final_answer(turn.stopped)))
         if watch.steering(turn.conversation_id):
             events = [*events, ModelRequest([TextInput(STEER_TEXT)])]
-        try:
-            with watch.call(turn.conversation_id):
-                response = await call_next(events, context)
-        except BaseException:
-            if held is not None:
-                held.settle()
-            raise
-        try:
-            turn.spent.add(watch.spending.bill(usage_of(response), response.model or model, held), response.model)
-            turn.said = (response.content or "") if response.tool_calls else ""
-        except Exception as error:
-            watch.contain("usage", error)
+        with call:
+            response = await call_next(events, context)
+            try:
+                turn.spent.add(call.bill(usage_of(response), response.model or model), response.model)
+                turn.said = (response.content or "") if response.tool_calls else ""
+            except Exception as error:
+                watch.contain("usage", error)
         return response
 
     async def on_tool_execution(

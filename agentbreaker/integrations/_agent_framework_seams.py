@@ -93,7 +93,8 @@ class ChatSeam(ChatMiddleware):
             return
         _, run = inside
         talk = run.talk
-        decision, held = watch.begins(run, context)
+        call = watch.begins(run, context)
+        decision = call.refusal
         if decision is not None:
             if watch.raises(decision):
                 raise halted(watch.guard, decision, talk.conversation_id)
@@ -109,13 +110,11 @@ class ChatSeam(ChatMiddleware):
             if over:
                 return
             over = True
-            watch.end(talk.conversation_id)
             if response is not None:
-                watch.answered(run, response, options, held)
-            elif held is not None:
-                held.settle()
+                watch.answered(run, response, options, call)
+            call.close()
 
-        watch.begin(talk.conversation_id)
+        call.begin()
         try:
             await call_next()
         except BaseException:

@@ -34,16 +34,16 @@ from agentbreaker.integrations._agent_framework_text import (
     result_text,
     usage_of,
 )
-from agentbreaker.integrations.base import Watch as BaseWatch
 from agentbreaker.integrations.base import contained
+from agentbreaker.integrations.watch import Watch as BaseWatch
 from agentbreaker.message import Message, Role, Tool
 from agentbreaker.verdict import STEER_TEXT, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.guard import Guard
     from agentbreaker.integrations._agent_framework_talk import Talks
+    from agentbreaker.integrations.watch import ModelCall
     from agentbreaker.pricing import Pricing
-    from agentbreaker.reservation import Reservation
 
 __all__ = ["Watch"]
 
@@ -164,13 +164,11 @@ class Watch(BaseWatch):
 
     # A model call.
 
-    def begins(self, run: Run, context: ChatContext) -> tuple[Decision | None, Reservation | None]:
-        """Return why a model call may not begin, or what is held for it."""
-        decision = self.admit(run.talk)
-        if decision is not None:
-            return decision, None
+    def begins(self, run: Run, context: ChatContext) -> ModelCall:
+        """Ask whether a model call may begin, and hold what it can cost."""
+        run.talk.settle()
         model, most = self.limits_of(context) or (None, None)
-        return self.holds(run.talk.conversation_id, lambda: estimate(context.messages), most=most, model=model)
+        return self.model_call(run.talk.conversation_id, lambda: estimate(context.messages), most=most, model=model)
 
     @contained
     def limits_of(self, context: ChatContext) -> tuple[str | None, int | None]:
@@ -185,11 +183,11 @@ class Watch(BaseWatch):
 
     @contained
     def answered(
-        self, run: Run, response: ChatResponse[Any], options: Mapping[str, Any] | None, held: Reservation | None
+        self, run: Run, response: ChatResponse[Any], options: Mapping[str, Any] | None, call: ModelCall
     ) -> None:
         """Note what a model call cost, and what the model said along with the tools that it asks for."""
         model = model_of(response, options)
-        run.bills.append(Cost(model, self.spending.bill(usage_of(response), model, held)))
+        run.bills.append(Cost(model, call.bill(usage_of(response), model)))
         run.aside = aside_of(response)
 
     # A tool call.

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,10 +31,8 @@ from agentbreaker.integrations.base import FINAL_NAME
 from agentbreaker.verdict import STEER_TEXT, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agentbreaker.integrations.autogen import AutoGenBreaker
-    from agentbreaker.reservation import Reservation
+    from agentbreaker.integrations.watch import ModelCall
 
 __all__ = ["GuardedClient", "OnHalt"]
 
@@ -53,19 +51,11 @@ _OUTPUT_CAPS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 @dataclass(slots=True)
 class _Call:
-    """One call of a model.
-
-    Attributes:
-        agent: Whose model is called.
-        manager: That is the manager of a team.
-        refusal: Why the call is not made.
-        held: What is held for it, until it is accounted for.
-    """
+    """One call of a model: whose it is, whether that is the manager of a team, and what is held for it."""
 
     agent: str
     manager: bool
-    refusal: Decision | None
-    held: Reservation | None
+    paid: ModelCall
 
 
 class GuardedClient(ChatCompletionClient):
@@ -112,9 +102,9 @@ class GuardedClient(ChatCompletionClient):
                 not ended the team, as it has no condition of ours.
         """
         call = self._begin(messages, tools, extra_create_args)
-        if call.refusal is not None:
-            return self._refuse(call.refusal, messages, json_output)
-        with self._running(call):
+        if call.paid.refusal is not None:
+            return self._refuse(call.paid.refusal, messages, json_output)
+        with call.paid:
             result = await self._client.create(
                 self._steered(messages, call),
                 tools=tools,
@@ -137,13 +127,13 @@ class GuardedClient(ChatCompletionClient):
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Do what :meth:`create` does, in chunks."""
         call = self._begin(messages, tools, extra_create_args)
-        if call.refusal is not None:
-            refusal = self._refuse(call.refusal, messages, json_output)
+        if call.paid.refusal is not None:
+            refusal = self._refuse(call.paid.refusal, messages, json_output)
             if isinstance(refusal.content, str):
                 yield refusal.content
             yield refusal
             return
-        with self._running(call):
+        with call.paid:
             async for chunk in self._client.create_stream(
                 self._steered(messages, call),
                 tools=tools,
@@ -189,8 +179,7 @@ class GuardedClient(ChatCompletionClient):
                 return int(self._client.count_tokens(messages, tools=tools))
             return 0
 
-        refusal, held = breaker.admit(prompt, most, self._name)
-        return _Call(agent, manager, refusal, held)
+        return _Call(agent, manager, breaker.model_call(prompt, most, self._name))
 
     def _steered(self, messages: Sequence[LLMMessage], call: _Call) -> Sequence[LLMMessage]:
         if call.manager or not self._breaker.take_steer():
@@ -217,23 +206,13 @@ class GuardedClient(ChatCompletionClient):
 
     # After it.
 
-    @contextmanager
-    def _running(self, call: _Call) -> Iterator[None]:
-        with self._breaker.in_flight():
-            try:
-                yield
-            finally:  # of a call that has failed, or whose stream broke off, nothing stays held
-                if call.held is not None:
-                    call.held.settle()
-
     def _account(self, call: _Call, result: CreateResult) -> CreateResult:
         """Tell of an answer, and return it with tokens and calls that can be told from those of any other."""
         counted = RequestUsage(result.usage.prompt_tokens, result.usage.completion_tokens)
         calls = [dataclasses.replace(call) for call in result.content if isinstance(call, FunctionCall)]
         text = result.content if isinstance(result.content, str) else result.thought or ""
         breaker, model = self._breaker, self._name()
-        held, call.held = call.held, None
-        bill = breaker.bill(usage_of(counted), model, held, cost_usd=0.0 if result.cached else None)
+        bill = call.paid.bill(usage_of(counted), model, 0.0 if result.cached else None)
         reply = Reply(call.agent, text, bill, model, None if bill is None else bill.price, counted)
         if call.manager or not (calls or breaker.reads_replies):
             # No message will bear these tokens: nobody hears whom a manager chose, and agents that are programmed

@@ -50,7 +50,8 @@ except ImportError as error:
     raise ImportError('agentbreaker.integrations.ag2 needs AG2 1.x: pip install "agentbreaker[ag2]"') from error
 
 from agentbreaker.errors import ConversationHaltedError
-from agentbreaker.integrations.base import OnHalt, Watch, WatchedBreaker
+from agentbreaker.integrations.base import OnHalt
+from agentbreaker.integrations.watch import Watch, WatchedBreaker
 
 if TYPE_CHECKING:
     from ag2 import Context

@@ -47,7 +47,8 @@ except ImportError as error:
 
 from agentbreaker.integrations._ag2_classic_calls import ModelCalls
 from agentbreaker.integrations._ag2_classic_text import Calls, added_to, messages_of, text_of
-from agentbreaker.integrations.base import FINAL_NAME, Bounded, OnHalt, Watch, WatchedBreaker, final_answer
+from agentbreaker.integrations.base import FINAL_NAME, Bounded, OnHalt, final_answer
+from agentbreaker.integrations.watch import Watch, WatchedBreaker
 from agentbreaker.verdict import STEER_TEXT
 
 if TYPE_CHECKING:

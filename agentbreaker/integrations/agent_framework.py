@@ -61,7 +61,8 @@ except ImportError as error:
     ) from error
 
 from agentbreaker.guard import Guard
-from agentbreaker.integrations.base import Once, OnHalt, WatchedBreaker
+from agentbreaker.integrations.base import Once, OnHalt
+from agentbreaker.integrations.watch import WatchedBreaker
 
 if TYPE_CHECKING:
     from agentbreaker.policy import Policy

@@ -36,7 +36,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar
 
 try:
@@ -59,15 +58,16 @@ except ImportError as error:
         'agentbreaker.integrations.autogen needs AutoGen AgentChat: pip install "agentbreaker[autogen]"'
     ) from error
 
-from agentbreaker.integrations.base import Watch, WatchedBreaker, final_answer
+from agentbreaker.integrations.base import final_answer
+from agentbreaker.integrations.watch import Watch, WatchedBreaker
 from agentbreaker.verdict import Action, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.guard import Guard
-    from agentbreaker.message import Message, Usage
+    from agentbreaker.integrations.watch import ModelCall
+    from agentbreaker.message import Message
     from agentbreaker.policy import Policy
-    from agentbreaker.pricing import Bill, Pricing
-    from agentbreaker.reservation import Reservation
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["AutoGenBreaker", "GuardedClient", "OnHalt", "guard_team"]
 
@@ -174,24 +174,14 @@ class AutoGenBreaker(WatchedBreaker):
         """Return why the conversation must not go on, ``None`` if it may."""
         return self._watch.standing(self.conversation_id)
 
-    def admit(
-        self, prompt: Callable[[], int], most: int | None, name: Callable[[], str | None]
-    ) -> tuple[Decision | None, Reservation | None]:
-        """Ask whether a model call may begin, and hold what it can cost; return why not, or what is held."""
+    def model_call(self, prompt: Callable[[], int], most: int | None, name: Callable[[], str | None]) -> ModelCall:
+        """Ask whether a model call may begin, and hold what it can cost; see :meth:`Watch.model_call`."""
         model = name() if self._watch.spending.asked else None
-        return self._watch.admits(self.conversation_id, prompt, most=most, model=model)
-
-    def bill(self, usage: Usage, model: str | None, held: Reservation | None, *, cost_usd: float | None) -> Bill | None:
-        """Return what a model call cost; see :meth:`Spending.bill`."""
-        return self._watch.spending.bill(usage, model, held, cost_usd)
+        return self._watch.model_call(self.conversation_id, prompt, most=most, model=model)
 
     def take_steer(self) -> bool:
         """Whether the agents are to be told that nothing new comes; asked once for each such decision."""
         return self._watch.steering(self.conversation_id)
-
-    def in_flight(self) -> AbstractContextManager[None]:
-        """Count a model call while it lasts."""
-        return self._watch.call(self.conversation_id)
 
     def may_answer(self) -> bool:
         """Whether a call that is not made may be answered once more: not if nobody ends the team upon it."""
