@@ -43,6 +43,7 @@ class _Open:
         value: Evidence of the chain up to here.
         reentries: How often the chain has met itself up to here.
         size: Characters of the call.
+        named: Whether `parent` is known by its id, and not taken for it by the names.
         tokens, cost_usd: What the conversation had cost before it.
     """
 
@@ -55,6 +56,7 @@ class _Open:
         "depth",
         "index",
         "message_id",
+        "named",
         "parent",
         "reentries",
         "size",
@@ -69,6 +71,7 @@ class _Open:
         self.message_id = seen.message_id
         self.index = seen.index
         self.parent = parent
+        self.named = parent is not None and parent.message_id is not None and hash(parent.message_id) == seen.parent
         self.children = 0
         self.size = seen.size
         self.tokens = seen.tokens - seen.spent_tokens
@@ -105,6 +108,10 @@ class RecursiveCall:
         Nobody in the chain can answer before the innermost call does, so it
         hangs, or goes on until the stack, the context window or the money ends.
         An agent that is given itself as a tool does this with the same task.
+        Two cases leave no doubt and are halted at once: the same call of the same
+        caller, word for word, is open further up, in a chain whose calls each name
+        the one they serve; and a call that names itself as its parent, with which
+        an integration says that the callee is busy until this call is answered.
 
     Example:
         Each waits for the other, with the same task.
@@ -217,6 +224,9 @@ class RecursiveCall:
             weight = self._reentry * (1.0 - news * (1.0 - _HONEST_SHARE))
         if call.depth > self._max_depth:
             weight = self._reentry
+        if _is_certain(call, seen):
+            call.reentries = max(1, call.reentries)
+            weight = self._limit
         value = call.value + weight
         # Bounded, like all evidence.
         call.value = value if value < MAX_EVIDENCE else MAX_EVIDENCE
@@ -327,6 +337,20 @@ def _is_smaller(call: _Open) -> bool:
     for above in call.chain():
         if above is not call and above.callee == call.callee:
             return call.size <= above.size * _SMALLER
+    return False
+
+
+def _is_certain(call: _Open, seen: Observation) -> bool:
+    """Whether no answer can come: the call waits for itself, or the same one, word for word, waits for it."""
+    if seen.parent is not None and call.message_id is not None and hash(call.message_id) == seen.parent:
+        return True
+    if not call.named or seen.emptiness < 1.0:
+        return False
+    above = call
+    while above.named and above.parent is not None:
+        above = above.parent
+        if (above.caller, above.callee, above.size) == (call.caller, call.callee, call.size):
+            return True
     return False
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agentbreaker.integrations._ag2_watch import tokens
+from agentbreaker.integrations.spending import count_of
 from agentbreaker.message import Message, Tool, Usage
 
-__all__ = ["Calls", "added_to", "messages_of", "spent_since", "text_of"]
+__all__ = ["Calls", "Totals", "added_to", "messages_of", "spent_since", "text_of"]
 
 #: Name of the tool and of the agent that called it, by the id of the call.
 Calls = dict[str, tuple[str, str]]
-_Totals = dict[str, tuple[int, int, float]]
+Totals = dict[str, tuple[int, int, float]]
 
 
 def text_of(content: Any) -> str:
@@ -103,19 +103,19 @@ def _arguments(arguments: Any) -> Any:
     return arguments
 
 
-def spent_since(before: _Totals, summary: Any) -> tuple[_Totals, Usage | None, str | None, float | None]:
+def spent_since(before: Totals, summary: Any) -> tuple[Totals, Usage | None, str | None, float | None]:
     """Compare AG2's totals for an agent with those of before.
 
     Returns:
         The totals to keep, and what was spent in between: tokens, the model that spent most, US dollars.
     """
-    totals: _Totals = {}
+    totals: Totals = {}
     for model, told in summary.items() if isinstance(summary, dict) else ():
         if isinstance(told, dict):
             cost = told.get("cost", 0.0)
             totals[str(model)] = (
-                tokens(told.get("prompt_tokens")),
-                tokens(told.get("completion_tokens")),
+                count_of(told.get("prompt_tokens")),
+                count_of(told.get("completion_tokens")),
                 float(cost) if isinstance(cost, int | float) else 0.0,
             )
     read = written = most = 0

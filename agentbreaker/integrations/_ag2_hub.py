@@ -18,8 +18,8 @@ from ag2.network import (
 )
 
 from agentbreaker.integrations._ag2_turn import Spent, carry, current, readable
-from agentbreaker.integrations._ag2_watch import Bounded, Watch
-from agentbreaker.integrations.base import final_answer
+from agentbreaker.integrations.base import Bounded, final_answer
+from agentbreaker.integrations.watch import Watch
 from agentbreaker.message import Message
 from agentbreaker.verdict import STEER_TEXT, Action, Decision
 
@@ -73,6 +73,12 @@ class Core:
         """The conversation of a channel: its own, or that of the agent that opened it to ask another one."""
         return self.watch.conversation_id or self._roots.get(channel_id, channel_id)
 
+    def follows(self, channel_id: str, conversation_id: str) -> None:
+        """Note that a new channel belongs to a conversation that there is already."""
+        self._channels.pop(channel_id, None)
+        self._roots[channel_id] = conversation_id
+        self._channels.setdefault(conversation_id, set()).add(channel_id)
+
     async def close(self, conversation_id: str, channel: Any = None) -> None:
         """Close the channels of a halted conversation, each with the reason."""
         if not self.close_channels:
@@ -95,7 +101,6 @@ class Core:
         channels = self._channels.get(self.conversation_of(channel_id))
         if channels is not None:
             channels.discard(channel_id)
-        self._roots.pop(channel_id, None)
         self._begun.pop(channel_id, None)
         self._finishing.pop(channel_id, None)
 

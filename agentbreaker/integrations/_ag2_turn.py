@@ -27,8 +27,8 @@ from ag2.network import AGENT_CLIENT_DEP, CHANNEL_DEP
 from ag2.utils import AGENT_CONTEXT_DEPENDENCY_KEY
 
 from agentbreaker.errors import ConversationHaltedError
-from agentbreaker.integrations._ag2_watch import add_usage, tokens
 from agentbreaker.integrations.base import final_answer
+from agentbreaker.integrations.spending import add_usage, charge, count_of, prompt_tokens
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.verdict import STEER_TEXT, Decision
 
@@ -43,6 +43,7 @@ __all__ = ["AgentWatch", "Spent", "Turn", "carry", "current", "readable"]
 #: Tools that are messages to another agent: those messages count, not the call.
 _CARRIERS = ("function:ag2.tools.subagents", "function:ag2.network.client.tools")
 _PERSON = "user"
+_OUTPUT_CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ class Spent:
 
     def take(self, message: Message) -> Message:
         """Let `message` carry them."""
-        message.usage, message.model = self.usage, self.model
+        charge(message, self.usage, self.model)
         self.usage = self.model = None
         return message
 
@@ -140,12 +141,25 @@ def usage_of(response: ModelResponse) -> Usage | None:
     if not told:
         return None
     return Usage(
-        tokens(told.prompt_tokens),
-        tokens(told.completion_tokens),
-        tokens(told.cache_read_input_tokens),
-        tokens(told.cache_creation_input_tokens),
-        tokens(told.thinking_tokens),
+        count_of(told.prompt_tokens),
+        count_of(told.completion_tokens),
+        count_of(told.cache_read_input_tokens),
+        count_of(told.cache_creation_input_tokens),
+        count_of(told.thinking_tokens),
     )
+
+
+def _limits(config: Any) -> tuple[str | None, int | None]:
+    """The model that an agent is configured with, and the most tokens that it may write."""
+    model = getattr(config, "model", None)
+    caps = (getattr(config, name, None) for name in _OUTPUT_CAPS)
+    most = next((cap for cap in caps if isinstance(cap, int) and cap > 0), None)
+    return (model if isinstance(model, str) else None), most
+
+
+def read_tokens(events: Sequence[BaseEvent], context: Context) -> int:
+    """Return how many tokens a model call reads at most, by the length of what it is given."""
+    return prompt_tokens("\n".join([*map(str, context.prompt), *map(str, events)]))
 
 
 class AgentWatch(BaseMiddleware):
@@ -154,6 +168,7 @@ class AgentWatch(BaseMiddleware):
     def __init__(self, event: BaseEvent, context: Context, core: Core) -> None:
         super().__init__(event, context)
         self._core = core
+        self._config = getattr(context.dependencies.get(AGENT_CONTEXT_DEPENDENCY_KEY), "config", None)
         self._turn = self._open(context)
 
     def _open(self, context: Context) -> Turn:
@@ -194,21 +209,20 @@ class AgentWatch(BaseMiddleware):
     async def on_llm_call(self, call_next: LLMCall, events: Sequence[BaseEvent], context: Context) -> ModelResponse:
         """Let a model call begin unless the breaker is open; tell the agent to bring something new, if need be."""
         turn, watch = self._turn, self._core.watch
-        turn.stopped = watch.refuses(turn.conversation_id)
+        model, most = _limits(self._config)
+        call = watch.model_call(turn.conversation_id, lambda: read_tokens(events, context), most=most, model=model)
+        turn.stopped = call.refusal
         if turn.stopped is not None:
             return ModelResponse(ModelMessage(final_answer(turn.stopped)))
         if watch.steering(turn.conversation_id):
             events = [*events, ModelRequest([TextInput(STEER_TEXT)])]
-        watch.begin(turn.conversation_id)
-        try:
+        with call:
             response = await call_next(events, context)
-        finally:
-            watch.end(turn.conversation_id)
-        try:
-            turn.spent.add(usage_of(response), response.model)
-            turn.said = (response.content or "") if response.tool_calls else ""
-        except Exception as error:
-            watch.contain("usage", error)
+            try:
+                turn.spent.add(call.bill(usage_of(response), response.model or model), response.model)
+                turn.said = (response.content or "") if response.tool_calls else ""
+            except Exception as error:
+                watch.contain("usage", error)
         return response
 
     async def on_tool_execution(
@@ -226,11 +240,10 @@ class AgentWatch(BaseMiddleware):
             return ToolResultEvent.from_call(event, ToolResult(final_answer(opened), final=True))
         record = _Carried()
         token = _carried.set(record)
-        watch.begin(turn.conversation_id)
         try:
-            result = await call_next(event, context)
+            with watch.call(turn.conversation_id):
+                result = await call_next(event, context)
         finally:
-            watch.end(turn.conversation_id)
             _carried.reset(token)
         if not (carrier and record.text is not None):
             self._result(event, result, call if carrier else None, record.text)

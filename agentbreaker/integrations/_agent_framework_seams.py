@@ -19,7 +19,7 @@ from agent_framework import (
 )
 
 from agentbreaker.integrations._agent_framework_stop import halted
-from agentbreaker.integrations._agent_framework_talk import Frame, Step, Talk, frame_of
+from agentbreaker.integrations._agent_framework_talk import Frame, Run, Step, Talk, frame_of
 from agentbreaker.integrations._agent_framework_text import agent_end, chat_end
 from agentbreaker.integrations.base import final_answer
 
@@ -36,6 +36,13 @@ def _when_dropped(stream: object, talk: Talk, ended: Callable[[], object]) -> No
     weakref.finalize(stream, talk.dropped.append, ended).atexit = False
 
 
+def _inside(watch: Watch, metadata: dict[str, Any]) -> tuple[Frame, Run] | None:
+    """The run of an agent that a call belongs to; ``None`` outside of one, and for a breaker that is not the first."""
+    frame = frame_of(watch.guard)
+    run = None if frame is None else frame.run
+    return None if frame is None or run is None or not watch.looks(metadata) else (frame, run)
+
+
 class AgentSeam(AgentMiddleware):
     """Around the run of an agent."""
 
@@ -45,14 +52,14 @@ class AgentSeam(AgentMiddleware):
     async def process(self, context: AgentContext, call_next: _Next) -> None:
         """Deliver what the agent receives, keep it from running if the breaker is open, and note what it says."""
         watch = self._watch
-        begun = watch.begin(context)
+        begun = watch.run_of(context)
         if begun is None:
             await call_next()
             return
         frame, run, messages = begun
         decision = watch.admit(run.talk, messages)
         if decision is not None:
-            if not watch.ends(decision):
+            if watch.raises(decision):
                 raise halted(watch.guard, decision, run.talk.conversation_id)
             context.result = agent_end(final_answer(decision), run.actor, context.stream)
             return
@@ -60,15 +67,15 @@ class AgentSeam(AgentMiddleware):
             with Step(frame):
                 await call_next()
         except BaseException:
-            watch.end(run, None)
+            watch.ended(run, None)
             raise
         if isinstance(context.result, ResponseStream):
             stream = context.result
-            stream.with_pull_context_manager(lambda: Step(frame, lambda: watch.end(run, None)))
-            context.stream_result_hooks.append(lambda response: watch.end(run, response))
-            _when_dropped(stream, run.talk, lambda: watch.end(run, None))
+            stream.with_pull_context_manager(lambda: Step(frame, lambda: watch.ended(run, None)))
+            context.stream_result_hooks.append(lambda response: watch.ended(run, response))
+            _when_dropped(stream, run.talk, lambda: watch.ended(run, None))
         else:
-            watch.end(run, context.result)
+            watch.ended(run, context.result)
 
 
 class ChatSeam(ChatMiddleware):
@@ -80,23 +87,21 @@ class ChatSeam(ChatMiddleware):
     async def process(self, context: ChatContext, call_next: _Next) -> None:
         """Keep a paid call from beginning if the breaker is open, and note what it costs."""
         watch = self._watch
-        frame = frame_of(watch.guard)
-        run = None if frame is None else frame.run
-        if frame is None or run is None or not watch.looks(context.metadata):
+        inside = _inside(watch, context.metadata)
+        if inside is None:
             await call_next()
             return
+        _, run = inside
         talk = run.talk
-        decision = watch.admit(talk)
-        held = None
-        if decision is None:
-            held, decision = watch.hold(run, context)
+        call = watch.begins(run, context)
+        decision = call.refusal
         if decision is not None:
-            if not watch.ends(decision):
+            if watch.raises(decision):
                 raise halted(watch.guard, decision, talk.conversation_id)
             run.ended = True
             context.result = chat_end(final_answer(decision), context.stream)
             return
-        watch.steer(run, context)
+        watch.steer_next(run, context)
         options = context.options
         over = False
 
@@ -105,13 +110,11 @@ class ChatSeam(ChatMiddleware):
             if over:
                 return
             over = True
-            talk.in_flight -= 1
             if response is not None:
-                watch.answered(run, response, options, held)
-            elif held is not None:
-                held.settle()
+                watch.answered(run, response, options, call)
+            call.close()
 
-        talk.in_flight += 1
+        call.begin()
         try:
             await call_next()
         except BaseException:
@@ -133,22 +136,22 @@ class FunctionSeam(FunctionMiddleware):
     async def process(self, context: FunctionInvocationContext, call_next: _Next) -> None:
         """Tell the guard about the call and its result, and keep the tool from running if the breaker is open."""
         watch = self._watch
-        frame = frame_of(watch.guard)
-        run = None if frame is None else frame.run
-        if frame is None or run is None or not watch.looks(context.metadata):
+        inside = _inside(watch, context.metadata)
+        if inside is None:
             await call_next()
             return
+        frame, run = inside
         talk = run.talk
         handoff = watch.is_handoff(frame, context.function.name)
         decision = watch.admit(talk, watch.called(frame, context) or ())
         if decision is not None:
-            if not watch.ends(decision):
+            if watch.raises(decision):
                 raise halted(watch.guard, decision, talk.conversation_id)
             # No error and no result of the tool either: the next model call is answered with the final answer.
             context.result = final_answer(decision)
             return
         error: Exception | None = None
-        talk.in_flight += 1
+        watch.begin(talk.conversation_id)
         try:
             with Step(Frame(watch.guard, talk, run.actor, silent=True)):
                 await call_next()
@@ -158,6 +161,6 @@ class FunctionSeam(FunctionMiddleware):
             error = failure
             raise
         finally:
-            talk.in_flight -= 1
+            watch.end(talk.conversation_id)
             if not handoff:
                 watch.returned(run, context, error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import Any
 
 from agentbreaker.guard import Guard
-from agentbreaker.integrations.base import Halts
+from agentbreaker.integrations.base import Bounded, Halts
+from agentbreaker.integrations.spending import charge
 from agentbreaker.message import Kind, Message, Role, Tool, Usage
-from agentbreaker.reservation import Reservation
 
-__all__ = ["USER", "Bill", "Frame", "Run", "Said", "Step", "Talk", "Talks", "frame_of"]
+__all__ = ["USER", "Cost", "Frame", "Run", "Said", "Step", "Talk", "Talks", "frame_of"]
 
 #: Conversations and objects that are remembered; of older ones nothing but the breaker's own record is left.
 _MAX_TALKS = 4096
@@ -34,17 +34,11 @@ USER = "user"
 
 
 @dataclass(slots=True, eq=False)
-class Bill:
-    """What one model call cost; what was held for it is given back when a message carries the cost."""
+class Cost:
+    """What one model call cost, until a message carries it."""
 
     model: str | None
     usage: Usage | None
-    held: Reservation | None = None
-
-    def settle(self) -> None:
-        """Give back what was held for the call."""
-        if self.held is not None:
-            self.held.settle()
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +48,7 @@ class Said:
     sender: str
     text: str
     role: Role = "assistant"
-    bill: Bill | None = None
+    bill: Cost | None = None
     passed: bool = False
 
 
@@ -64,8 +58,6 @@ class Talk:
 
     Attributes:
         conversation_id: Its id.
-        in_flight: Model and tool calls that have begun and not ended.
-        steer: The agents are to be told to bring something new, with the next model call.
         passes: How often in a row the turn was passed on, and nobody said or did anything else.
         ended: The generation of the breaker whose final answer was given.
         dropped: What is to be done for streams that nobody read to their end; called by whoever comes next, as their
@@ -73,8 +65,6 @@ class Talk:
     """
 
     conversation_id: str
-    in_flight: int = 0
-    steer: bool = False
     passes: int = 0
     ended: int = -1
     dropped: deque[Callable[[], object]] = field(default_factory=deque)
@@ -84,16 +74,11 @@ class Talk:
     _waiting: list[Said] = field(default_factory=list)
     _seen: OrderedDict[int, Any] = field(default_factory=OrderedDict)
     _envelopes: OrderedDict[int, Any] = field(default_factory=OrderedDict)
-    _due: list[Bill] = field(default_factory=list)
 
     def settle(self) -> None:
-        """Give back what was held for the calls whose cost the messages made so far carry."""
+        """Do what is to be done for streams that nobody read to their end."""
         while self.dropped:
             self.dropped.popleft()()
-        with self.lock:
-            due, self._due = self._due, []
-        for bill in due:
-            bill.settle()
 
     def news(self, messages: Sequence[Any], *, spoken: bool) -> list[Any]:
         """Return the messages after the last one that was met before; they are kept, so that no other is taken for one.
@@ -167,7 +152,7 @@ class Talk:
         kind: Kind = "message",
         role: Role = "assistant",
         tool: Tool | None = None,
-        bill: Bill | None = None,
+        bill: Cost | None = None,
     ) -> Message:
         """One message of this conversation, with the cost of a model call if it has one."""
         with self.lock:
@@ -181,14 +166,13 @@ class Talk:
         kind: Kind,
         role: Role,
         tool: Tool | None,
-        bill: Bill | None,
+        bill: Cost | None,
     ) -> Message:
         self._number += 1
         made = Message(self.conversation_id, sender, recipient, kind, text, role, f"{self._run}:{self._number}")
         made.tool = tool
         if bill is not None:
-            made.model, made.usage = bill.model, bill.usage
-            self._due.append(bill)
+            charge(made, bill.usage, bill.model)
         return made
 
     def _messages(self, ready: list[Said], recipient: str | None) -> list[Message]:
@@ -217,7 +201,7 @@ class Run:
     talk: Talk
     actor: str
     loud: bool
-    bills: list[Bill] = field(default_factory=list)
+    bills: list[Cost] = field(default_factory=list)
     calls: list[Callable[[], object]] = field(default_factory=list)
     aside: str = ""
     worked: bool = False
@@ -225,7 +209,7 @@ class Run:
     closed: bool = False
     over: str | None = None
 
-    def pay(self) -> tuple[Bill | None, list[Message]]:
+    def pay(self) -> tuple[Cost | None, list[Message]]:
         """Take the latest bill, for a message to carry it, and messages that say nothing for all others."""
         bills, self.bills = self.bills, []
         latest = bills.pop() if bills else None
@@ -302,16 +286,24 @@ class Step(AbstractContextManager[None]):
 
 
 class Talks:
-    """The conversations of one guard, and their halts.  Thread-safe."""
+    """The conversations of one guard, and what its breakers share of them.  Thread-safe.
+
+    Attributes:
+        halts: Their halts.
+        in_flight: Model and tool calls that have begun and not ended.
+        steer: Conversations whose agents are to be told to bring something new, with the next model call.
+    """
 
     def __init__(self) -> None:
         self.halts = Halts()
-        self._lock = threading.Lock()
+        self.in_flight: Counter[str] = Counter()
+        self.steer: Bounded[str, bool] = Bounded()
+        self.lock = threading.Lock()
         self._talks: OrderedDict[str, Talk] = OrderedDict()
 
     def of(self, conversation_id: str) -> Talk:
         """The conversation of this id, a new one if it is not known."""
-        with self._lock:
+        with self.lock:
             talk = self._talks.get(conversation_id)
             if talk is None:
                 talk = self._talks[conversation_id] = Talk(conversation_id)

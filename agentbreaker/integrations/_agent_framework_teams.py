@@ -27,10 +27,10 @@ from agent_framework import (
     WorkflowMessage,
 )
 
-from agentbreaker.integrations._agent_framework_stop import contained, halted
+from agentbreaker.integrations._agent_framework_stop import halted
 from agentbreaker.integrations._agent_framework_talk import USER, Frame, Said, Step, Talk, frame_of
 from agentbreaker.integrations._agent_framework_text import agent_end, payload, payload_text
-from agentbreaker.integrations.base import final_answer
+from agentbreaker.integrations.base import contained, final_answer
 from agentbreaker.message import Message
 from agentbreaker.verdict import Decision
 
@@ -56,7 +56,7 @@ class Team:
 
     def __init__(self, watch: Watch, workflow: Workflow, conversation_id: str | None, bundle: MiddlewareBundle) -> None:
         self.watch = watch
-        self.faults = watch.faults
+        self.contain = watch.contain
         self.workflow = workflow
         self.conversation_id = conversation_id or watch.conversation_id
         self.talk: Talk | None = None
@@ -113,7 +113,7 @@ class Team:
             if decision is None:
                 with Step(frame):
                     await execute(message, source_executor_ids, state, runner_context, *args, **kwargs)
-            elif not self.watch.ends(decision):
+            elif self.watch.raises(decision):
                 raise halted(self.watch.guard, decision, talk.conversation_id)
             elif talk.ended != decision.generation:  # it is dropped, so that the workflow comes to rest
                 talk.ended = decision.generation
@@ -131,7 +131,7 @@ class Team:
 
         def ended(messages: list[Any]) -> Any:
             decision = self.standing()
-            if decision is not None and self.watch.ends(decision):
+            if decision is not None and not self.watch.raises(decision):
                 if hasattr(executor, "TERMINATION_CONDITION_MET_MESSAGE"):
                     executor.TERMINATION_CONDITION_MET_MESSAGE = final_answer(decision)
                 self._note_end(decision)
@@ -147,13 +147,13 @@ class Team:
     @contained
     def standing(self) -> Decision | None:
         """Return why the workflow may not go on, ``None`` while it may."""
-        return None if self.talk is None else self.watch.standing(self.talk)
+        return None if self.talk is None else self.watch.standing(self.talk.conversation_id)
 
     @contained
     def over(self) -> None:
         """Note at the end of a run what nobody received."""
         if self.talk is not None and frame_of(self.watch.guard) is None:
-            self.watch.observe(self.talk, self.talk.deliver(None))
+            self.watch.tell(self.talk, self.talk.deliver(None))
             self.talk.rest()
 
     @contained
@@ -175,7 +175,7 @@ class Team:
         if talk.is_first(message) and (inside is None or not outside):  # what enters an inner workflow is known outside
             late = self._hear(talk, data, sources, person=outside)
         if not actor:
-            self.watch.observe(talk, late)
+            self.watch.tell(talk, late)
             return frame, None
         # What other branches said is not for this one, unless it comes by a manager, who tells everything to everybody.
         others = self._actors.difference(sources) if self._actors.issuperset(sources) else ()

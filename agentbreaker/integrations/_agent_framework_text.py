@@ -21,6 +21,7 @@ from agent_framework import (
     WorkflowMessage,
 )
 
+from agentbreaker.integrations.spending import prompt_tokens
 from agentbreaker.message import Usage
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "chat_end",
     "estimate",
     "final_text",
+    "limits",
     "model_of",
     "payload",
     "payload_text",
@@ -40,8 +42,9 @@ __all__ = [
 _MAX_CHARS = 20_000
 _MAX_DEPTH = 5
 
-#: Characters of a request that cost about one token: a low guess, so that a reservation is rather too large.
-_CHARS_PER_TOKEN = 3
+#: Tokens around each part of a request.
+_PER_PART = 16
+_OUTPUT_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 def payload(message: Any) -> Any:
@@ -127,14 +130,26 @@ def model_of(response: ChatResponse[Any], options: Mapping[str, Any] | None) -> 
     return model if isinstance(model, str) else None
 
 
-def estimate(messages: Iterable[Message], options: Mapping[str, Any] | None) -> int:
-    """Return how many tokens a call may use: its input by its length, and the output that it may have at most."""
-    chars = 0
-    for message in messages:
-        for content in message.contents:
-            chars += len(content.text or "") if content.type == "text" else len(str(content.result or ""))
-    most = (options or {}).get("max_tokens")
-    return chars // _CHARS_PER_TOKEN + (most if isinstance(most, int) and most > 0 else 0)
+def estimate(messages: Iterable[Message]) -> int:
+    """Return how many tokens a call reads at most, by its length."""
+    parts = [content for message in messages for content in message.contents]
+    return prompt_tokens("\n".join(_readable(part) for part in parts)) + _PER_PART * len(parts)
+
+
+def _readable(part: Content) -> str:
+    if part.type == "text":
+        return part.text or ""
+    if part.type == "function_call":
+        return f"{part.name} {part.arguments}"
+    return str(part.result or "")
+
+
+def limits(client: Any, options: Mapping[str, Any] | None) -> tuple[str | None, int | None]:
+    """Return the model that is asked, as far as it is known before it answers, and the most that it may write."""
+    asked = options or {}
+    model = asked.get("model") or getattr(client, "model", None)
+    most = next((cap for name in _OUTPUT_CAPS if isinstance(cap := asked.get(name), int) and cap > 0), None)
+    return (model if isinstance(model, str) else None), most
 
 
 def chat_end(text: str, stream: bool) -> Any:

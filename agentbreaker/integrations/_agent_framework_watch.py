@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,9 @@ from agent_framework import (
 )
 from agent_framework import Message as ChatMessage
 
-from agentbreaker.integrations._agent_framework_stop import contained
 from agentbreaker.integrations._agent_framework_talk import (
     USER,
-    Bill,
+    Cost,
     Frame,
     Run,
     Said,
@@ -30,18 +28,22 @@ from agentbreaker.integrations._agent_framework_text import (
     aside_of,
     estimate,
     final_text,
+    limits,
     model_of,
     payload_text,
     result_text,
     usage_of,
 )
+from agentbreaker.integrations.base import contained
+from agentbreaker.integrations.watch import Watch as BaseWatch
 from agentbreaker.message import Message, Role, Tool
-from agentbreaker.verdict import STEER_TEXT, Action, Decision
+from agentbreaker.verdict import STEER_TEXT, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.guard import Guard
     from agentbreaker.integrations._agent_framework_talk import Talks
-    from agentbreaker.reservation import Reservation
+    from agentbreaker.integrations.watch import ModelCall
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["Watch"]
 
@@ -49,49 +51,28 @@ __all__ = ["Watch"]
 _LOOKED_AT = "agentbreaker"
 
 
-class Watch:
+class Watch(BaseWatch):
     """What all seams of one breaker share: the guard, the conversations, and what follows from a decision."""
 
-    def __init__(self, guard: Guard, talks: Talks, conversation_id: str | None, finishes: bool) -> None:
-        self.guard = guard
+    def __init__(
+        self, guard: Guard, talks: Talks, conversation_id: str | None, on_halt: str, pricing: Pricing | None
+    ) -> None:
+        super().__init__(guard, None, conversation_id, on_halt, pricing=pricing, halts=talks.halts)
         self.talks = talks
-        self.conversation_id = conversation_id
-        self.finishes = finishes
-        self.faults: Counter[str] = Counter()
-        self.withheld: Counter[Action] = Counter()
-        self.capped = guard.policy.settings.budgets.max_tokens is not None
+        # Breakers of one guard count together.
+        self._in_flight, self._steer, self._lock = talks.in_flight, talks.steer, talks.lock
 
-    def observe(self, talk: Talk, messages: Sequence[Message]) -> Decision | None:
-        """Show messages to the guard; return the decision that opened the breaker, if one did."""
+    def tell(self, talk: Talk, messages: Sequence[Message]) -> Decision | None:
+        """Show messages to the guard; return the decision that opened the breaker or found it open, if one did."""
         talk.settle()
-        opened = None
-        for message in messages:
-            decision = self.guard.observe(message)
-            if decision.action.opens:
-                opened = opened or decision
-            elif decision.would is not None:
-                self.withheld[decision.would] += 1
-            elif decision.action is Action.STEER:
-                talk.steer = True
-        if opened is not None:
-            self.talks.halts.note(talk.conversation_id, opened, talk.in_flight)
-        return opened
-
-    def standing(self, talk: Talk) -> Decision | None:
-        """Return why nothing may begin, ``None`` while it may."""
-        try:
-            self.guard.check(talk.conversation_id)
-        except self.guard.halted_type as stop:
-            return stop.decision
-        return None
+        return self.observe(messages)
 
     @contained
     def admit(self, talk: Talk, messages: Sequence[Message] = ()) -> Decision | None:
         """Show messages to the guard; return why the next step may not begin, ``None`` if it may."""
-        decision = self.observe(talk, messages) or self.standing(talk)
+        decision = self.tell(talk, messages) or self.standing(talk.conversation_id)
         if decision is not None:
-            self.talks.halts.note(talk.conversation_id, decision, talk.in_flight)
-            self.talks.halts.refuse(talk.conversation_id)
+            self.halts.refuse(talk.conversation_id)
         return decision
 
     @contained
@@ -106,11 +87,7 @@ class Watch:
                 who = one.author_name or (USER if one.role == "user" else "assistant")
                 role: Role = "user" if one.role == "user" else "assistant"
                 messages += handed if handed is not None else [talk.message(who, None, text, role=role)]
-        return self.observe(talk, messages) or self.standing(talk)
-
-    def ends(self, decision: Decision) -> bool:
-        """Whether a final answer ends the run; otherwise an exception does."""
-        return self.finishes or decision.action is Action.FINISH
+        return self.tell(talk, messages) or self.standing(talk.conversation_id)
 
     def looks(self, metadata: dict[str, Any]) -> bool:
         """Whether this guard is the first time asked to look at a context; several breakers of it count once."""
@@ -123,7 +100,7 @@ class Watch:
     # A run of an agent.
 
     @contained
-    def begin(self, context: AgentContext) -> tuple[Frame, Run, list[Message]] | None:
+    def run_of(self, context: AgentContext) -> tuple[Frame, Run, list[Message]] | None:
         """Return the frame of the run that begins, and the messages that the agent receives with it."""
         if not self.looks(context.metadata):
             return None
@@ -163,7 +140,7 @@ class Watch:
         return received
 
     @contained
-    def end(self, run: Run, response: AgentResponse[Any] | None) -> None:
+    def ended(self, run: Run, response: AgentResponse[Any] | None) -> None:
         """Note what an agent said at the end of its run; it stops nothing, so that nothing said is lost."""
         if run.closed:
             return
@@ -183,42 +160,34 @@ class Watch:
             messages += run.talk.say(Said(run.actor, text, bill=latest))
         elif latest is not None:
             messages.append(run.talk.message(run.actor, None, kind="system", bill=latest))
-        self.observe(run.talk, messages)
+        self.tell(run.talk, messages)
 
     # A model call.
 
-    def hold(self, run: Run, context: ChatContext) -> tuple[Reservation | None, Decision | None]:
-        """Hold the tokens of a model call, or return why it may not begin."""
-        if not self.capped:
-            return None, None
-        try:
-            tokens = self.guess(context) or 0
-            return self.guard.reserve(run.talk.conversation_id, tokens=tokens), None
-        except self.guard.halted_type as stop:
-            self.talks.halts.note(run.talk.conversation_id, stop.decision, run.talk.in_flight)
-            self.talks.halts.refuse(run.talk.conversation_id)
-            return None, stop.decision
+    def begins(self, run: Run, context: ChatContext) -> ModelCall:
+        """Ask whether a model call may begin, and hold what it can cost."""
+        run.talk.settle()
+        model, most = self.limits_of(context) or (None, None)
+        return self.model_call(run.talk.conversation_id, lambda: estimate(context.messages), most=most, model=model)
 
     @contained
-    def guess(self, context: ChatContext) -> int:
-        """Return how many tokens a model call may use."""
-        return estimate(context.messages, context.options)
+    def limits_of(self, context: ChatContext) -> tuple[str | None, int | None]:
+        """Return the model of a call, as far as it is known, and the most that it may write."""
+        return limits(context.client, context.options)
 
     @contained
-    def steer(self, run: Run, context: ChatContext) -> None:
+    def steer_next(self, run: Run, context: ChatContext) -> None:
         """Tell the agents to bring something new, if the policy says so; with this model call only."""
-        talk = run.talk
-        if talk.steer:
-            talk.steer = False
+        if self.steering(run.talk.conversation_id):
             context.messages = [*context.messages, ChatMessage(role="user", contents=[STEER_TEXT])]
-            self.guard.steered(talk.conversation_id)
 
     @contained
     def answered(
-        self, run: Run, response: ChatResponse[Any], options: Mapping[str, Any] | None, held: Reservation | None
+        self, run: Run, response: ChatResponse[Any], options: Mapping[str, Any] | None, call: ModelCall
     ) -> None:
         """Note what a model call cost, and what the model said along with the tools that it asks for."""
-        run.bills.append(Bill(model_of(response, options), usage_of(response), held))
+        model = model_of(response, options)
+        run.bills.append(Cost(model, call.bill(usage_of(response), model)))
         run.aside = aside_of(response)
 
     # A tool call.
@@ -248,7 +217,7 @@ class Watch:
         text = result_text(context.result) if error is None else f"{type(error).__name__}: {error}"
         name = context.function.name
         tool = Tool(name, context.metadata.get("call_id"), result=text, is_error=error is not None)
-        self.observe(run.talk, [run.talk.message(name, run.actor, text, kind="tool_result", role="tool", tool=tool)])
+        self.tell(run.talk, [run.talk.message(name, run.actor, text, kind="tool_result", role="tool", tool=tool)])
 
     def is_handoff(self, frame: Frame, name: str) -> bool:
         """Whether a tool only hands over to another agent of the same workflow."""

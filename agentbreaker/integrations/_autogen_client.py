@@ -6,7 +6,8 @@ import dataclasses
 import json
 import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from autogen_core import CancellationToken, ComponentModel, FunctionCall, MessageHandlerContext
@@ -27,14 +28,11 @@ from pydantic import BaseModel
 from agentbreaker.errors import ConversationHaltedError
 from agentbreaker.integrations._autogen_ledger import UNKNOWN, Reply, usage_of
 from agentbreaker.integrations.base import FINAL_NAME
-from agentbreaker.message import Usage
 from agentbreaker.verdict import STEER_TEXT, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agentbreaker.integrations.autogen import AutoGenBreaker
-    from agentbreaker.reservation import Reservation
+    from agentbreaker.integrations.watch import ModelCall
 
 __all__ = ["GuardedClient", "OnHalt"]
 
@@ -49,6 +47,15 @@ _MANAGER_END = "GroupChatManager"
 _LEDGER_KEY = "is_request_satisfied"
 
 _OUTPUT_CAPS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call of a model: whose it is, whether that is the manager of a team, and what is held for it."""
+
+    agent: str
+    manager: bool
+    paid: ModelCall
 
 
 class GuardedClient(ChatCompletionClient):
@@ -66,7 +73,7 @@ class GuardedClient(ChatCompletionClient):
         *,
         model: str | None,
         agent: str | None,
-        max_output_tokens: int,
+        max_output_tokens: int | None,
         on_halt: OnHalt,
     ) -> None:
         self._client = client
@@ -94,20 +101,19 @@ class GuardedClient(ChatCompletionClient):
                 structured one, or the wrapper was made with ``on_halt="exception"``; or hundreds of such answers have
                 not ended the team, as it has no condition of ours.
         """
-        agent, manager = self._caller(messages)
-        decision, reservation = self._begin(agent, messages, tools, extra_create_args)
-        if decision is not None:
-            return self._refuse(decision, messages, json_output)
-        with self._held(reservation):
+        call = self._begin(messages, tools, extra_create_args)
+        if call.paid.refusal is not None:
+            return self._refuse(call.paid.refusal, messages, json_output)
+        with call.paid:
             result = await self._client.create(
-                self._steered(messages, manager),
+                self._steered(messages, call),
                 tools=tools,
                 tool_choice=tool_choice,
                 json_output=json_output,
                 extra_create_args=extra_create_args,
                 cancellation_token=cancellation_token,
             )
-            return self._account(agent, manager, result, reservation)
+            return self._account(call, result)
 
     async def create_stream(
         self,
@@ -120,24 +126,23 @@ class GuardedClient(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Do what :meth:`create` does, in chunks."""
-        agent, manager = self._caller(messages)
-        decision, reservation = self._begin(agent, messages, tools, extra_create_args)
-        if decision is not None:
-            refusal = self._refuse(decision, messages, json_output)
+        call = self._begin(messages, tools, extra_create_args)
+        if call.paid.refusal is not None:
+            refusal = self._refuse(call.paid.refusal, messages, json_output)
             if isinstance(refusal.content, str):
                 yield refusal.content
             yield refusal
             return
-        with self._held(reservation):
+        with call.paid:
             async for chunk in self._client.create_stream(
-                self._steered(messages, manager),
+                self._steered(messages, call),
                 tools=tools,
                 tool_choice=tool_choice,
                 json_output=json_output,
                 extra_create_args=extra_create_args,
                 cancellation_token=cancellation_token,
             ):
-                yield self._account(agent, manager, chunk, reservation) if isinstance(chunk, CreateResult) else chunk
+                yield self._account(call, chunk) if isinstance(chunk, CreateResult) else chunk
 
     # Before a call.
 
@@ -155,38 +160,29 @@ class GuardedClient(ChatCompletionClient):
         return UNKNOWN, False
 
     def _begin(
-        self,
-        agent: str,
-        messages: Sequence[LLMMessage],
-        tools: Sequence[Tool | ToolSchema],
-        extra: Mapping[str, Any],
-    ) -> tuple[Decision | None, Reservation | None]:
+        self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema], extra: Mapping[str, Any]
+    ) -> _Call:
         """Tell of what the agent's tools answered, and ask whether the call may be made."""
+        agent, manager = self._caller(messages)
         results: list[FunctionExecutionResult] = []
         if messages and isinstance(messages[-1], FunctionExecutionResultMessage):
             results = messages[-1].content
         breaker = self._breaker
         breaker.tell(lambda ledger: ledger.asks(agent, results))
-        tokens, cost_usd = 0, 0.0
-        budgets = breaker.guard.policy.settings.budgets
-        if budgets.max_tokens is not None or budgets.max_cost_usd is not None:
-            tokens, cost_usd = self._estimate(messages, tools, extra)
-        return breaker.admit(tokens, cost_usd)
-
-    def _estimate(
-        self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema], extra: Mapping[str, Any]
-    ) -> tuple[int, float]:
-        """The most that a call can use, as far as it can be known: tokens and US dollars."""
-        prompt, output = 0, self._max_output_tokens
-        with suppress(Exception):  # counting is the client's affair, and no reason to stop a call
-            prompt = max(0, int(self._client.count_tokens(messages, tools=tools)))
+        most = self._max_output_tokens
         for name in _OUTPUT_CAPS:
             if isinstance(cap := extra.get(name), int) and cap > 0:
-                output = cap
-        return prompt + output, self._price(Usage(prompt, output)) or 0.0
+                most = cap
 
-    def _steered(self, messages: Sequence[LLMMessage], manager: bool) -> Sequence[LLMMessage]:
-        if manager or not self._breaker.take_steer():
+        def prompt() -> int:
+            with suppress(Exception):  # counting is the client's affair, and no reason to stop a call
+                return int(self._client.count_tokens(messages, tools=tools))
+            return 0
+
+        return _Call(agent, manager, breaker.model_call(prompt, most, self._name))
+
+    def _steered(self, messages: Sequence[LLMMessage], call: _Call) -> Sequence[LLMMessage]:
+        if call.manager or not self._breaker.take_steer():
             return messages
         return [*messages, UserMessage(content=STEER_TEXT, source=FINAL_NAME)]
 
@@ -210,33 +206,20 @@ class GuardedClient(ChatCompletionClient):
 
     # After it.
 
-    @contextmanager
-    def _held(self, reservation: Reservation | None) -> Iterator[None]:
-        with self._breaker.in_flight():
-            try:
-                yield
-            finally:
-                if reservation is not None:
-                    reservation.settle()
-
-    def _account(
-        self, agent: str, manager: bool, result: CreateResult, reservation: Reservation | None
-    ) -> CreateResult:
+    def _account(self, call: _Call, result: CreateResult) -> CreateResult:
         """Tell of an answer, and return it with tokens and calls that can be told from those of any other."""
         counted = RequestUsage(result.usage.prompt_tokens, result.usage.completion_tokens)
         calls = [dataclasses.replace(call) for call in result.content if isinstance(call, FunctionCall)]
         text = result.content if isinstance(result.content, str) else result.thought or ""
-        usage = usage_of(counted)
-        cost_usd = None if result.cached else self._price(usage)
-        if manager or not (calls or self._breaker.reads_replies):
+        breaker, model = self._breaker, self._name()
+        bill = call.paid.bill(usage_of(counted), model, 0.0 if result.cached else None)
+        reply = Reply(call.agent, text, bill, model, None if bill is None else bill.price, counted)
+        if call.manager or not (calls or breaker.reads_replies):
             # No message will bear these tokens: nobody hears whom a manager chose, and agents that are programmed
             # freely say what they like.
-            self._breaker.disown(counted, words=False)
-            if reservation is not None:
-                reservation.settle(tokens=usage.total, cost_usd=cost_usd or 0.0)
+            breaker.tell(lambda ledger: ledger.pays(reply))
         else:
-            reply = Reply(agent, text, usage, self._name(), cost_usd, counted)
-            self._breaker.tell(lambda ledger: ledger.answers(reply, calls))
+            breaker.tell(lambda ledger: ledger.answers(reply, calls))
         return result.model_copy(update={"usage": counted, **({"content": calls} if calls else {})})
 
     def _name(self) -> str | None:
@@ -248,17 +231,6 @@ class GuardedClient(ChatCompletionClient):
                 name = self._client.dump_component().config.get("model")
                 self._model = str(name) if name else None
         return self._model
-
-    def _price(self, usage: Usage) -> float | None:
-        """US dollars of a call, from the price list that is installed."""
-        if (name := self._name()) is None:
-            return None
-        with suppress(Exception):  # a model that has no price is no reason to stop a call
-            import genai_prices
-
-            counted = genai_prices.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-            return float(genai_prices.calc_price(counted, model_ref=name).total_price)
-        return None
 
     # The rest of a client.
 

@@ -166,6 +166,12 @@ class Ledger:
             self._replies[reply.agent] = reply
             return messages
 
+    def pays(self, reply: Reply) -> list[Message]:
+        """A model has answered whose words are nobody's message: its tokens are counted by themselves."""
+        with self._lock:
+            self._billed.add(reply.counted)
+            return self._bill(reply)
+
     def disown(self, counted: object, *, words: bool) -> None:
         """These tokens are not to be counted; with `words`, the message that bears them is not to be read either."""
         with self._lock:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
+from autogen_agentchat.teams._group_chat._sequential_routed_agent import SequentialRoutedAgent
 from autogen_core import (
     Agent,
     AgentId,
@@ -151,6 +152,8 @@ class GuardedRuntime:
     def _watch(self, agent: Any) -> None:
         """See what an agent receives, and keep it from beginning anything while the breaker is open."""
         handle, breaker = agent.on_message, self._breaker
+        if isinstance(agent, SequentialRoutedAgent):
+            breaker.serialises(agent.id.type, tuple(agent._sequential_message_types))
 
         async def on_message(message: Any, ctx: MessageContext) -> Any:
             if is_team_traffic(message):
@@ -160,7 +163,7 @@ class GuardedRuntime:
                     breaker.publishes(message, ctx.sender, ctx.topic_id, ctx.message_id)
                 if breaker.refuses():
                     return None
-                return await _serve(handle, message, ctx, ctx.message_id)
+                return await _serve(breaker, handle, message, ctx, ctx.message_id)
             call = breaker.meets(ctx.sender, agent.id, ctx.message_id)
             foreign = call is None
             if call is None:
@@ -169,7 +172,7 @@ class GuardedRuntime:
                 call.delivered = True
             try:
                 breaker.stop_if_open()
-                answer = await _serve(handle, message, ctx, call.identity)
+                answer = await _serve(breaker, handle, message, ctx, call.identity)
             except ConversationHaltedError as error:
                 if foreign:
                     breaker.answered(call, None, error)
@@ -233,10 +236,18 @@ class GuardedRuntime:
         return getattr(self._runtime, name)
 
 
-async def _serve(handle: Callable[..., Awaitable[Any]], message: Any, ctx: MessageContext, identity: str) -> Any:
+async def _serve(
+    breaker: AutoGenCoreBreaker,
+    handle: Callable[..., Awaitable[Any]],
+    message: Any,
+    ctx: MessageContext,
+    identity: str,
+) -> Any:
     """Let an agent handle a message, in a context that says which."""
     token = _serving.set(identity)
+    breaker.begins(identity)
     try:
         return await handle(message, ctx)
     finally:
+        breaker.ends(identity)
         _serving.reset(token)

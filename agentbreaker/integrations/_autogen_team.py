@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from autogen_agentchat.agents import SocietyOfMindAgent, UserProxyAgent
+from autogen_agentchat.agents import MessageFilterAgent, SocietyOfMindAgent, UserProxyAgent
 from autogen_agentchat.base import TerminatedException, TerminationCondition
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StopMessage
 from autogen_agentchat.teams import BaseGroupChat
@@ -16,8 +16,10 @@ from autogen_agentchat.teams._group_chat._events import (
     GroupChatStart,
     GroupChatTeamResponse,
 )
+from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import AgentId, DefaultInterventionHandler, DropMessage, InterventionHandler, MessageContext
 from autogen_core.models import ChatCompletionClient
+from autogen_core.tools import StaticWorkbench
 
 from agentbreaker.integrations._autogen_client import GuardedClient
 from agentbreaker.integrations.base import FINAL_NAME
@@ -135,9 +137,49 @@ def _dropped(message: Any) -> bool:
 
 
 def attach(team: BaseGroupChat, breaker: AutoGenBreaker) -> None:
-    """Put the breaker's condition, clients and observer into a team that has not run yet, and into teams within it."""
+    """Put the breaker's condition, clients and observer into a team that has not run yet, and into all within it."""
     if not isinstance(team, BaseGroupChat):
         raise TypeError(f"guard_team needs a team of AutoGen AgentChat, not {type(team).__name__}")
+    _attach(team, breaker, set(), named=False)
+
+
+def _attach(one: Any, breaker: AutoGenBreaker, met: set[int], *, named: bool) -> None:
+    """Attach to a team or an agent, and to those that it wraps, consists of, or has as tools.
+
+    Args:
+        one: The team or agent.
+        breaker: The breaker.
+        met: Those that were met, as two agents may have the same one as a tool.
+        named: It runs inside another agent's turn, so that AutoGen does not know whose model is called.
+    """
+    if id(one) in met:
+        return
+    met.add(id(one))
+    if isinstance(one, BaseGroupChat):
+        _attach_team(one, breaker)
+        _wrap_client(one, breaker, None)
+        for participant in one._participants:
+            _attach(participant, breaker, met, named=False)
+        return
+    if isinstance(one, UserProxyAgent):
+        breaker.person(one.name)
+    _wrap_client(one, breaker, one.name if named else None)
+    if isinstance(one, SocietyOfMindAgent):
+        _attach(one._team, breaker, met, named=False)
+    elif isinstance(one, MessageFilterAgent):
+        _attach(one._wrapped_agent, breaker, met, named=True)
+    for runner in _runners(one):
+        _attach(runner, breaker, met, named=True)
+
+
+def _runners(agent: Any) -> list[Any]:
+    """The agents and teams that an agent has as tools."""
+    workbenches = getattr(agent, "_workbench", None) or ()
+    tools = [tool for one in workbenches if isinstance(one, StaticWorkbench) for tool in one._tools]
+    return [tool._task_runner for tool in tools if isinstance(tool, AgentTool | TeamTool)]
+
+
+def _attach_team(team: BaseGroupChat, breaker: AutoGenBreaker) -> None:
     if team._initialized:
         raise ValueError("guard_team must come before the team's first run")
     condition = breaker.termination()
@@ -146,18 +188,9 @@ def attach(team: BaseGroupChat, breaker: AutoGenBreaker) -> None:
         runtime: Any = team._runtime
         present = runtime._intervention_handlers
         runtime._intervention_handlers = [breaker.observer(*(present or ()))]
-    _wrap_client(team, breaker)
-    for participant in team._participants:
-        if isinstance(participant, UserProxyAgent):
-            breaker.person(participant.name)
-        inner = participant._team if isinstance(participant, SocietyOfMindAgent) else participant
-        if isinstance(inner, BaseGroupChat):
-            attach(inner, breaker)
-        if inner is not participant or not isinstance(participant, BaseGroupChat):
-            _wrap_client(participant, breaker)
 
 
-def _wrap_client(owner: Any, breaker: AutoGenBreaker) -> None:
+def _wrap_client(owner: Any, breaker: AutoGenBreaker, agent: str | None) -> None:
     client = getattr(owner, "_model_client", None)
     if isinstance(client, ChatCompletionClient) and not isinstance(client, GuardedClient):
-        owner._model_client = breaker.model_client(client)
+        owner._model_client = breaker.model_client(client, agent=agent)

@@ -48,6 +48,8 @@ class Call:
     Attributes:
         sender, recipient: Types of the agents; the sender is ``None`` if it is the application.
         identity: The id of the message.
+        serves: The id of the message that the sender is serving, if known.
+        agents: Sender and recipient with their keys.
         tool: The tool call that the message is, if it is one.
         delivered: Whether its delivery was met.
         told: Whether the guard was told of it.
@@ -57,6 +59,8 @@ class Call:
     recipient: str
     identity: str
     tool: Tool
+    serves: str | None = None
+    agents: tuple[AgentId | None, AgentId] | None = None
     delivered: bool = False
     told: bool = True
 
@@ -69,14 +73,62 @@ class Traffic:
         self._lock = threading.Lock()
         self._met = Keys()
         self._open: list[Call] = []
+        self._served: dict[str, int] = {}
+
+    def begins(self, identity: str) -> None:
+        """An agent begins to handle the message of this id."""
+        with self._lock:
+            self._served[identity] = self._served.get(identity, 0) + 1
+
+    def ends(self, identity: str) -> None:
+        """An agent has handled the message of this id."""
+        with self._lock:
+            left = self._served.pop(identity, 1) - 1
+            if left > 0:
+                self._served[identity] = left
+
+    def waits(self, call: Call) -> bool:
+        """Whether the recipient of `call` waits for it: it made a call of the same chain, and still awaits the answer.
+
+        What an agent has started without waiting for it is over with its turn, and holds nobody up.
+        """
+        recipient, serves = call.agents[1] if call.agents else None, call.serves
+        with self._lock:
+            known = {one.identity: one for one in self._open}
+            for _ in range(_MAX_OPEN):
+                above = known.get(serves) if serves is not None else None
+                if above is None or above.agents is None:
+                    return False
+                if above.agents[0] == recipient and above.serves in self._served:
+                    return True
+                serves = above.serves
+        return False
 
     def __len__(self) -> int:
         return len(self._open)
 
     def sends(
-        self, message: Any, sender: AgentId | None, recipient: AgentId, identity: str, serves: str | None, *, new: bool
+        self,
+        message: Any,
+        sender: AgentId | None,
+        recipient: AgentId,
+        identity: str,
+        serves: str | None,
+        *,
+        new: bool,
+        busy: bool = False,
     ) -> tuple[Call, list[Message]]:
-        """An agent sends `message` and awaits the answer; `new` is false if the guard knows the call."""
+        """An agent sends `message` and awaits the answer.
+
+        Args:
+            message: What is sent.
+            sender: By whom; ``None`` is the application.
+            recipient: To whom.
+            identity: The id of the message.
+            serves: The id of the message that the sender is serving, if known.
+            new: False if the guard knows the call.
+            busy: The recipient handles one such message at a time.
+        """
         name, content = recipient.type, ""
         if isinstance(message, FunctionCall):
             name, arguments = message.name, arguments_of(message.arguments)
@@ -84,7 +136,13 @@ class Traffic:
             content = text_of(message)
             arguments = {"message": content}
         call = Call(
-            None if sender is None else sender.type, recipient.type, identity, Tool(name, identity, arguments), told=new
+            None if sender is None else sender.type,
+            recipient.type,
+            identity,
+            Tool(name, identity, arguments),
+            serves,
+            (sender, recipient),
+            told=new,
         )
         with self._lock:
             self._met.put(identity)
@@ -96,7 +154,8 @@ class Traffic:
         if call.sender is None:
             return call, [self._message(_PERSON, call.recipient, content, identity, role="user")]
         asked = self._message(call.sender, recipient.type, "", identity, kind="tool_call", role="assistant")
-        asked.tool, asked.parent_id = call.tool, serves
+        # A call that names itself as its parent can only be answered after itself: nobody is left to answer it.
+        asked.tool, asked.parent_id = call.tool, identity if busy and self.waits(call) else serves
         return call, [asked]
 
     def answered(self, call: Call, answer: Any, error: BaseException | None = None) -> list[Message]:

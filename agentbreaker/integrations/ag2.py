@@ -26,14 +26,16 @@ shadow     nothing changes; ``breaker.withheld``       the same
 No model or tool call of an attached agent begins after the breaker has opened.  ``tests/integrations/test_ag2.py`` has
 a test for each cell.
 
-What it cannot do: a closed channel stays closed, that is AG2's rule; ``close_channels=False`` leaves it open for
-``guard.reset``.  A hub in another process is watched there; here the agents' answers and calls are seen.  Tools that
-the provider runs on its own side are not seen.  An arbiter that is registered later replaces this one: attach last.
+To resume after ``guard.reset``: a stream goes on by itself; of a channel that was closed, ``await
+breaker.follow(channel)`` opens another, as AG2 has no way to open a closed one again, and with
+``close_channels=False`` it was left open.  A hub in another process (``WsLink``) is watched there, or its agents here.
+
+What it cannot do: tools that the provider runs on its own side are not seen.  An arbiter that is registered later
+replaces this one: attach last.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -47,21 +49,23 @@ try:
 except ImportError as error:
     raise ImportError('agentbreaker.integrations.ag2 needs AG2 1.x: pip install "agentbreaker[ag2]"') from error
 
-from agentbreaker.integrations._ag2_watch import OnHalt, Watch
+from agentbreaker.errors import ConversationHaltedError
+from agentbreaker.integrations.base import OnHalt
+from agentbreaker.integrations.watch import Watch, WatchedBreaker
 
 if TYPE_CHECKING:
     from ag2 import Context
     from ag2.events import BaseEvent
+    from ag2.network import AgentClient, Channel
 
     from agentbreaker.guard import Guard
-    from agentbreaker.integrations.base import Halts
     from agentbreaker.policy import Policy
-    from agentbreaker.verdict import Action
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["AG2Breaker", "OnHalt"]
 
 
-class AG2Breaker(MiddlewareFactory):
+class AG2Breaker(WatchedBreaker, MiddlewareFactory):
     """Watches hubs and agents of AG2 1.x, and stops them when the guard says so.
 
     It is also the middleware to give to an agent: ``Agent("alice", config=config, middleware=[breaker])``.
@@ -76,9 +80,7 @@ class AG2Breaker(MiddlewareFactory):
             a channel never raise.
         close_channels: Close the channels of a halted conversation.  If not, the conversation can go on in them after
             ``guard.reset``.
-
-    Attributes:
-        guard: The guard, to ask for the incident and to reset.
+        pricing: Prices of models; by default the offline tables of genai-prices.
 
     Raises:
         TypeError: Both a guard and a policy are given.
@@ -93,10 +95,10 @@ class AG2Breaker(MiddlewareFactory):
         conversation_id: str | None = None,
         on_halt: OnHalt = "finish",
         close_channels: bool = True,
+        pricing: Pricing | None = None,
     ) -> None:
-        self._watch = Watch(guard, policy, conversation_id, on_halt)
+        self._watch = Watch(guard, policy, conversation_id, on_halt, pricing=pricing)
         self._core = Core(self._watch, close_channels)
-        self.guard = self._watch.guard
 
     def attach(self, *watched: Any) -> AG2Breaker:
         """Attach to hubs and agents; what is attached already stays as it is.
@@ -131,6 +133,36 @@ class AG2Breaker(MiddlewareFactory):
         hub.register_arbiter(Arbiter(self._core, hub.arbiter))
         hub.register_listener(Listener(self._core))
 
+    async def follow(self, channel: Channel) -> Channel:
+        """Open another channel like one that a halt has closed, as a part of the same conversation.
+
+        AG2 cannot open a closed channel again.  The agents begin anew in the one that follows: AG2 shows them what is
+        written there, so tell them what they need to know with the first message.
+
+        Args:
+            channel: The closed channel, as one of its participants holds it; that one opens the new channel.
+
+        Returns:
+            The new channel, of the same type, with the same participants, knobs and labels.
+
+        Raises:
+            ConversationHaltedError: The breaker is still open; ``guard.reset`` comes first.
+            ValueError: The channel is not closed.
+        """
+        metadata = await channel.info()
+        if not metadata.is_terminal():
+            raise ValueError("the channel is not closed: send to it")
+        conversation_id = self._core.conversation_of(channel.channel_id)
+        if (decision := self._watch.standing(conversation_id)) is not None:
+            raise ConversationHaltedError(decision, conversation_id)
+        client: AgentClient = channel._client
+        others = [one for one in metadata.participant_ids() if one != client.agent_id]
+        made = await client.open(
+            type=metadata.manifest.type, target=others, knobs=dict(metadata.knobs), labels=dict(metadata.labels)
+        )
+        self._core.follows(made.channel_id, conversation_id)
+        return made
+
     def __call__(self, event: BaseEvent, context: Context) -> AgentWatch:
         """Make the middleware of one turn; AG2 calls this."""
         return AgentWatch(event, context, self._core)
@@ -138,18 +170,3 @@ class AG2Breaker(MiddlewareFactory):
     def describe(self) -> MiddlewareDescription:
         """Say what this is; AG2 shows it among an agent's middleware."""
         return MiddlewareDescription(kind=type(self).__qualname__, config={"on_halt": self._watch.on_halt})
-
-    @property
-    def faults(self) -> Counter[str]:
-        """Failures of our own that were contained, counted by type; empty when all is well."""
-        return self._watch.faults
-
-    @property
-    def withheld(self) -> Counter[Action]:
-        """In shadow mode, what would have been done, counted by action for each message."""
-        return self._watch.withheld
-
-    @property
-    def halts(self) -> Halts:
-        """What was in flight when a conversation was halted, and how many steps were refused since."""
-        return self._watch.halts

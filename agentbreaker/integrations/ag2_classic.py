@@ -35,9 +35,8 @@ from __future__ import annotations
 import inspect
 import itertools
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 try:
     from autogen import ConversableAgent, GroupChatManager
@@ -46,23 +45,24 @@ except ImportError as error:
         'agentbreaker.integrations.ag2_classic needs AG2 before 1.0: pip install "agentbreaker[ag2-classic]"'
     ) from error
 
-from agentbreaker.integrations._ag2_classic_text import Calls, added_to, messages_of, spent_since, text_of
-from agentbreaker.integrations._ag2_watch import Bounded, OnHalt, Watch
-from agentbreaker.integrations.base import FINAL_NAME, final_answer
+from agentbreaker.integrations._ag2_classic_calls import ModelCalls
+from agentbreaker.integrations._ag2_classic_text import Calls, added_to, messages_of, text_of
+from agentbreaker.integrations.base import FINAL_NAME, Bounded, OnHalt, final_answer
+from agentbreaker.integrations.watch import Watch, WatchedBreaker
 from agentbreaker.verdict import STEER_TEXT
 
 if TYPE_CHECKING:
     from agentbreaker.guard import Guard
-    from agentbreaker.integrations.base import Halts
     from agentbreaker.policy import Policy
-    from agentbreaker.verdict import Action, Decision
+    from agentbreaker.pricing import Pricing
+    from agentbreaker.verdict import Decision
 
 __all__ = ["AG2ClassicBreaker", "OnHalt"]
 
 _MAX_CALLS = 256
 
 
-class AG2ClassicBreaker:
+class AG2ClassicBreaker(WatchedBreaker):
     """Watches the agents of AG2 before 1.0, and ends their chats when the guard says so.
 
     Args:
@@ -71,9 +71,7 @@ class AG2ClassicBreaker:
         conversation_id: One conversation for all chats; by default each chat has one of its own.
         on_halt: What a halted chat ends with: ``"finish"``, a last message that says why, or ``"exception"``,
             :class:`~agentbreaker.errors.ConversationHalted` (or what the guard's ``halt_as`` names).
-
-    Attributes:
-        guard: The guard, to ask for the incident and to reset.
+        pricing: Prices of models, where AG2 has none of its own; by default the offline tables of genai-prices.
 
     Raises:
         TypeError: Both a guard and a policy are given.
@@ -87,11 +85,12 @@ class AG2ClassicBreaker:
         policy: Policy | None = None,
         conversation_id: str | None = None,
         on_halt: OnHalt = "finish",
+        pricing: Pricing | None = None,
     ) -> None:
-        self._watch = Watch(guard, policy, conversation_id, on_halt)
-        self.guard = self._watch.guard
+        self._watch = Watch(guard, policy, conversation_id, on_halt, pricing=pricing)
+        self._model_calls = ModelCalls(self._watch, self._in_place)
         self._lock = threading.RLock()
-        self._attached: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+        self._attached: WeakSet[Any] = WeakSet()
         self._chats: WeakKeyDictionary[Any, WeakKeyDictionary[Any, str]] = WeakKeyDictionary()
         self._number = itertools.count(1)
         self._said: Bounded[str, int] = Bounded()
@@ -115,12 +114,14 @@ class AG2ClassicBreaker:
             with self._lock:
                 if agent in self._attached:
                     continue
-                self._attached[agent] = {}
+                self._attached.add(agent)
             agent.register_hook("process_message_before_send", self._before_send)
             # Position 0: before whatever asks a person, runs a tool or calls a model.
             agent.register_reply(ConversableAgent, self._reply, position=0)
+            self._model_calls.wrap(agent)
             if isinstance(agent, GroupChatManager):
                 self._end_group(agent)
+                self._model_calls.wrap_selection(agent)
         return self
 
     def conversation_of(self, agent: Any, other: Any) -> str | None:
@@ -130,21 +131,6 @@ class AG2ClassicBreaker:
             The id that the guard knows it by, or ``None`` if they have not talked.
         """
         return self._watch.conversation_id or self._chats.get(_side(agent, other)[0], {}).get(_side(agent, other)[1])
-
-    @property
-    def faults(self) -> Counter[str]:
-        """Failures of our own that were contained, counted by type; empty when all is well."""
-        return self._watch.faults
-
-    @property
-    def withheld(self) -> Counter[Action]:
-        """In shadow mode, what would have been done, counted by action for each message."""
-        return self._watch.withheld
-
-    @property
-    def halts(self) -> Halts:
-        """What was in flight when a conversation was halted, and how many steps were refused since."""
-        return self._watch.halts
 
     # The hooks.
 
@@ -165,6 +151,8 @@ class AG2ClassicBreaker:
             return message
         first, conversation_id = self._conversation(sender, recipient)
         watch = self._watch
+        for agent in (sender, recipient):
+            self._model_calls.enters(agent, conversation_id)
         if isinstance(recipient, GroupChatManager):
             self.attach(*(one for one in recipient.groupchat.agents if isinstance(one, ConversableAgent)))
         name = None if isinstance(recipient, GroupChatManager) else recipient.name
@@ -173,19 +161,12 @@ class AG2ClassicBreaker:
             messages = messages_of(conversation_id, sender.name, name, message, role, self._calls)
             while len(self._calls) > _MAX_CALLS:
                 del self._calls[next(iter(self._calls))]
-            self._charge(sender, messages[-1])
+            self._model_calls.pay(sender, messages[-1])
         watch.observe(messages)
         if watch.steers(conversation_id) and watch.standing(conversation_id) is None:
             watch.steering(conversation_id)
             return added_to(message, STEER_TEXT)
         return message
-
-    def _charge(self, sender: Any, message: Any) -> None:
-        kept = self._attached.get(sender)
-        if kept is not None:
-            totals, usage, model, cost = spent_since(kept.get("totals", {}), sender.get_total_usage())
-            kept["totals"] = totals
-            message.usage, message.model, message.cost_usd = usage, model, cost
 
     def _reply(self, recipient: Any, messages: Any = None, sender: Any = None, config: Any = None) -> tuple[bool, Any]:
         """End the chat instead of a reply, if the breaker is open; AG2 asks this before anything else."""
@@ -196,17 +177,26 @@ class AG2ClassicBreaker:
             return False, None
         if decision is None:
             return False, None
+        return True, self._in_place(decision, conversation_id)
+
+    def _in_place(self, decision: Decision, conversation_id: str) -> dict[str, Any] | None:
+        """Return what is said in place of a reply, ``None`` if the reason was given already.
+
+        Raises:
+            ConversationHalted: The caller gets the halt as an exception (or what ``halt_as`` names).
+        """
         if self._watch.raises(decision):
             raise self.guard.halted_type(decision, conversation_id)
         with self._lock:
             told = self._said.get(conversation_id) == decision.generation
             self._said[conversation_id] = decision.generation
-        return True, None if told else _final(decision)
+        return None if told else _final(decision)
 
     def _refused(self, recipient: Any, sender: Any) -> tuple[Decision | None, str]:
         conversation_id = self.conversation_of(recipient, sender) if sender is not None else None
         if conversation_id is None:
             return None, ""
+        self._model_calls.enters(recipient, conversation_id)
         return self._watch.refuses(conversation_id), conversation_id
 
     def _end_group(self, manager: GroupChatManager) -> None:

@@ -42,8 +42,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 try:
@@ -62,11 +61,12 @@ except ImportError as error:
     ) from error
 
 from agentbreaker.guard import Guard
-from agentbreaker.integrations.base import Halts, Once
-from agentbreaker.verdict import Action
+from agentbreaker.integrations.base import Once, OnHalt
+from agentbreaker.integrations.watch import WatchedBreaker
 
 if TYPE_CHECKING:
     from agentbreaker.policy import Policy
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["AgentFrameworkBreaker", "RunHalted", "RunHaltedError"]
 
@@ -97,7 +97,7 @@ with warnings.catch_warnings():
         pass
 
 
-class AgentFrameworkBreaker(_Bundle):
+class AgentFrameworkBreaker(WatchedBreaker, _Bundle):
     """Watches agents and workflows of Microsoft Agent Framework, and stops them when the guard says so.
 
     One object may serve many agents, workflows and runs at once; each conversation has a breaker of its own.
@@ -110,10 +110,7 @@ class AgentFrameworkBreaker(_Bundle):
         on_halt: ``"exception"``: a halt ends the run with :class:`RunHalted`, or :class:`RunHaltedError` for a guard
             with ``halt_as="exception"``.  ``"finish"``: it ends with a final answer that says why, as where the policy
             says *finish*.
-
-    Attributes:
-        guard: The guard, to ask for the incident and to reset.
-        halts: What was in flight when a conversation was halted, and how many steps were refused since.
+        pricing: Prices of models; by default the offline tables of genai-prices.
 
     Raises:
         TypeError: Both a guard and a policy are given.
@@ -126,28 +123,16 @@ class AgentFrameworkBreaker(_Bundle):
         *,
         policy: Policy | None = None,
         conversation_id: str | None = None,
-        on_halt: Literal["exception", "finish"] = "exception",
+        on_halt: OnHalt = "exception",
+        pricing: Pricing | None = None,
     ) -> None:
         if guard is not None and policy is not None:
             raise TypeError("give either a guard or the policy for a new one, not both")
-        if on_halt not in ("exception", "finish"):
-            raise ValueError(f"on_halt must be 'exception' or 'finish', not {on_halt!r}")
-        self.guard = guard if guard is not None else Guard(policy)
-        self._talks = _talks_of(self.guard)
-        self.halts: Halts = self._talks.halts
-        self._watch = Watch(self.guard, self._talks, conversation_id, on_halt == "finish")
+        guard = guard if guard is not None else Guard(policy)
+        self._talks = _talks_of(guard)
+        self._watch: Watch = Watch(guard, self._talks, conversation_id, on_halt, pricing)
         self._nameless = Once(_NAMELESS)
         super().__init__([AgentSeam(self._watch), ChatSeam(self._watch), FunctionSeam(self._watch)])
-
-    @property
-    def faults(self) -> Counter[str]:
-        """Failures of our own that were contained, counted by type; empty when all is well."""
-        return self._watch.faults
-
-    @property
-    def withheld(self) -> Counter[Action]:
-        """In shadow mode, what would have been done, counted by action for each message."""
-        return self._watch.withheld
 
     def attach(self, workflow: Workflow, *, conversation_id: str | None = None) -> Workflow:
         """Watch a workflow, and everything in it, from its next run on.
@@ -186,7 +171,7 @@ class AgentFrameworkBreaker(_Bundle):
         """Count what was said last and has reached nobody; for agents called in turn under one `conversation_id`."""
         if self._watch.conversation_id is not None:
             talk = self._talks.of(self._watch.conversation_id)
-            self._watch.observe(talk, talk.deliver(None))
+            self._watch.tell(talk, talk.deliver(None))
 
     def termination_condition(self, messages: list[ChatMessage]) -> bool:
         """Whether an orchestration must end, for the `termination_condition` of its builder.

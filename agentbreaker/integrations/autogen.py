@@ -33,12 +33,9 @@ What it cannot do: an agent with ``output_content_type`` needs a structured answ
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 try:
@@ -61,25 +58,24 @@ except ImportError as error:
         'agentbreaker.integrations.autogen needs AutoGen AgentChat: pip install "agentbreaker[autogen]"'
     ) from error
 
-from agentbreaker.errors import ConversationHalted, ConversationHaltedError
-from agentbreaker.guard import Guard
-from agentbreaker.integrations.base import Halts, final_answer
-from agentbreaker.message import Message
-from agentbreaker.verdict import Action, Decision, State
+from agentbreaker.integrations.base import final_answer
+from agentbreaker.integrations.watch import Watch, WatchedBreaker
+from agentbreaker.verdict import Action, Decision
 
 if TYPE_CHECKING:
+    from agentbreaker.guard import Guard
+    from agentbreaker.integrations.watch import ModelCall
+    from agentbreaker.message import Message
     from agentbreaker.policy import Policy
-    from agentbreaker.reservation import Reservation
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["AutoGenBreaker", "GuardedClient", "OnHalt", "guard_team"]
 
-_log = logging.getLogger("agentbreaker")
 #: Answers in place of a model's in a row, while no condition of ours is asked.
 _MOST_ANSWERS = 200
-_PASSING = (State.METRICS_ONLY, State.DISABLED)
 
 
-class AutoGenBreaker:
+class AutoGenBreaker(WatchedBreaker):
     """Watches one conversation of AutoGen teams and agents, and ends it when the guard says so.
 
     Args:
@@ -88,13 +84,11 @@ class AutoGenBreaker:
         conversation_id: Name of the conversation; by default a new one.
         persons: Participants through whom a person speaks, besides ``"user"``: what they say is input from outside.
             The observer learns of a ``UserProxyAgent`` by itself.
+        pricing: Prices of models, and what a call may write at most where nothing else says so; by default the
+            offline tables of genai-prices.
 
     Attributes:
-        guard: The guard, to ask for the incident and to reset.
         conversation_id: The conversation.
-        faults: Failures of our own that were contained, counted by type; empty when all is well.
-        withheld: In shadow mode, what would have been done, counted by action for each message.
-        halts: What was in flight when the conversation was halted, and how many calls were refused since.
     """
 
     #: Whether what a model answers is what its agent says.
@@ -107,18 +101,12 @@ class AutoGenBreaker:
         policy: Policy | None = None,
         conversation_id: str | None = None,
         persons: Iterable[str] = (),
+        pricing: Pricing | None = None,
     ) -> None:
-        if guard is not None and policy is not None:
-            raise TypeError("give either a guard or the policy for a new one, not both")
-        self.guard = guard if guard is not None else Guard(policy)
         self.conversation_id = conversation_id if conversation_id is not None else f"autogen-{uuid.uuid4()}"
-        self.faults: Counter[str] = Counter()
-        self.withheld: Counter[Action] = Counter()
-        self.halts = Halts()
+        self._watch = Watch(guard, policy, self.conversation_id, "finish", pricing=pricing)
         self._ledger = Ledger(self.conversation_id, persons)
         self._lock = threading.Lock()
-        self._steer = False
-        self._calls = 0
         self._answers = 0
 
     # What the user attaches.
@@ -134,7 +122,7 @@ class AutoGenBreaker:
         *,
         model: str | None = None,
         agent: str | None = None,
-        max_output_tokens: int = 0,
+        max_output_tokens: int | None = None,
         on_halt: OnHalt = "answer",
     ) -> GuardedClient:
         """Return `client` with the breaker in front of it; agents may share it.
@@ -143,8 +131,8 @@ class AutoGenBreaker:
             client: The client.
             model: Name of the model, for its price; by default what the client's configuration says.
             agent: Whose client it is; by default who runs is asked of AutoGen, which knows it inside a team.
-            max_output_tokens: What a call can write at most, to reserve it where the policy has a budget; a cap in
-                the call's own ``extra_create_args`` goes before it.
+            max_output_tokens: What a call can write at most, to reserve it where the policy has a budget; by default
+                the ceiling of the pricing; a cap in the call's own ``extra_create_args`` goes before it.
             on_halt: ``"answer"``: a call that is not made is answered with the reason, and the turn ends with it.
                 ``"exception"``: it raises :class:`~agentbreaker.errors.ConversationHaltedError`, which a team turns
                 into a ``RuntimeError``.
@@ -157,7 +145,7 @@ class AutoGenBreaker:
             raise TypeError(f"model_client needs a ChatCompletionClient, not {type(client).__name__}")
         if on_halt not in ("answer", "exception"):
             raise ValueError(f"on_halt must be 'answer' or 'exception', not {on_halt!r}")
-        if max_output_tokens < 0:
+        if max_output_tokens is not None and max_output_tokens < 0:
             raise ValueError("max_output_tokens must not be negative")
         return GuardedClient(
             client, self, model=model, agent=agent, max_output_tokens=max_output_tokens, on_halt=on_halt
@@ -178,58 +166,22 @@ class AutoGenBreaker:
     def tell(self, read: Callable[[Ledger], Sequence[Message]]) -> None:
         """Show the messages that `read` makes of an event to the guard; a failure of ours is contained."""
         try:
-            self.show(read(self._ledger))
+            self._watch.observe(read(self._ledger))
         except Exception as error:
-            self._failed(error)
-
-    def _failed(self, error: Exception) -> None:
-        self.faults[type(error).__name__] += 1
-        _log.warning("an event of AutoGen could not be read: %s; the team goes on", type(error).__name__)
-
-    def show(self, messages: Iterable[Message]) -> None:
-        """Show messages to the guard, and note what it decides."""
-        for message in messages:
-            self._judged(self.guard.observe(message))
-
-    def _judged(self, decision: Decision) -> None:
-        if decision.action.opens:
-            self.halts.note(self.conversation_id, decision, self._calls)
-        elif decision.action is Action.STEER:
-            self._steer = True
-        elif decision.would is not None:
-            self.withheld[decision.would] += 1
+            self._watch.contain("an event of AutoGen", error)
 
     def standing(self) -> Decision | None:
         """Return why the conversation must not go on, ``None`` if it may."""
-        try:
-            self.guard.check(self.conversation_id)
-        except (ConversationHalted, ConversationHaltedError) as halted:
-            return halted.decision
-        return None
+        return self._watch.standing(self.conversation_id)
 
-    def admit(self, tokens: int = 0, cost_usd: float = 0.0) -> tuple[Decision | None, Reservation | None]:
-        """Ask whether a model call may begin, and hold what it can cost; return why not, or what is held."""
-        try:
-            return None, self.guard.reserve(self.conversation_id, tokens=tokens, cost_usd=cost_usd)
-        except (ConversationHalted, ConversationHaltedError) as halted:
-            if self.guard.state(self.conversation_id) in _PASSING:
-                return None, None
-            self.halts.note(self.conversation_id, halted.decision, self._calls)
-            self.halts.refuse(self.conversation_id)
-            return halted.decision, None
-        except Exception as error:
-            self._failed(error)
-            return None, None
+    def model_call(self, prompt: Callable[[], int], most: int | None, name: Callable[[], str | None]) -> ModelCall:
+        """Ask whether a model call may begin, and hold what it can cost; see :meth:`Watch.model_call`."""
+        model = name() if self._watch.spending.asked else None
+        return self._watch.model_call(self.conversation_id, prompt, most=most, model=model)
 
     def take_steer(self) -> bool:
         """Whether the agents are to be told that nothing new comes; asked once for each such decision."""
-        if not self._steer:
-            return False
-        with self._lock:
-            steer, self._steer = self._steer, False
-        if steer:
-            self.guard.steered(self.conversation_id)
-        return steer
+        return self._watch.steering(self.conversation_id)
 
     def may_answer(self) -> bool:
         """Whether a call that is not made may be answered once more: not if nobody ends the team upon it."""
@@ -241,17 +193,6 @@ class AutoGenBreaker:
         """Note that a condition of ours was asked, which ends its team."""
         with self._lock:
             self._answers = 0
-
-    @contextmanager
-    def in_flight(self) -> Iterator[None]:
-        """Count a model call while it lasts."""
-        with self._lock:
-            self._calls += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls -= 1
 
     def words(self, decision: Decision) -> str:
         """Return what is said in place of an answer, and as the reason why a team ended; no agent's words."""
@@ -274,23 +215,26 @@ def guard_team(
     *,
     policy: Policy | None = None,
     conversation_id: str | None = None,
+    pricing: Pricing | None = None,
 ) -> AutoGenBreaker:
     """Attach a breaker to everything in `team` that has a place for it, teams within included, and return it.
 
     The termination condition is joined with the team's own by ``|``; the model clients of the team and of its agents
-    are wrapped; a runtime that the team made for itself gets the observer.  A runtime of yours, and agents that are
-    hidden in tools, have to be given theirs by hand.
+    are wrapped; a runtime that the team made for itself gets the observer.  So do agents and teams that an agent has
+    as tools (``AgentTool``, ``TeamTool``) or wraps (``SocietyOfMindAgent``, ``MessageFilterAgent``), however deep.  A
+    runtime of yours, and what a function of yours calls, have to be given theirs by hand.
 
     Args:
         team: A team that has not run yet.
         guard: The guard that decides; by default a new one.
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: Name of the conversation; by default a new one.
+        pricing: Prices of models; by default the offline tables of genai-prices.
 
     Raises:
         TypeError: `team` is no team of AgentChat, or both a guard and a policy are given.
         ValueError: The team has run, or was loaded, before.
     """
-    breaker = AutoGenBreaker(guard, policy=policy, conversation_id=conversation_id)
+    breaker = AutoGenBreaker(guard, policy=policy, conversation_id=conversation_id, pricing=pricing)
     attach(team, breaker)
     return breaker

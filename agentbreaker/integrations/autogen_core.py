@@ -10,8 +10,22 @@
     runtime = SingleThreadedAgentRuntime(intervention_handlers=[breaker.observer(my_handler)])    # or so
 
 A published message is one message from its sender to its topic, however many agents hear it.  A send that awaits its
-answer is a call from the sender to the recipient, open until the answer is there: agents that wait for each other in
-a ring are seen (AB103) at the send that closes it.
+answer is a call from the sender to the recipient, open until the answer is there.  A chain of such calls that meets
+itself is AB103.  Most agents handle any number of messages at once, so that a ring of them does not hang but goes
+round without end, and a question back to the one who waits is honest work:
+
+===========================================================  ========================================================
+a call meets its own chain                                   it is not made, and AB103 opens the breaker
+===========================================================  ========================================================
+the recipient waits for it and handles one message at a      at once, before it hangs
+time (``SequentialRoutedAgent``, ``one_at_a_time=``)
+the same call, word for word, is open further up             at once: the second re-entry of a ring
+any other                                                    at the third re-entry that brings nothing new, and by the
+                                                             eleventh open call of the chain if each says something
+                                                             new; at the first with ``Policy(calls={"reentry": 10})``
+===========================================================  ========================================================
+
+The first two need ``breaker.runtime``; the observer is not told what an agent is serving when it calls.
 
 ==========================  =========================================================================================
 attachment                  what happens once the breaker is open
@@ -67,6 +81,7 @@ if TYPE_CHECKING:
 
     from agentbreaker.guard import Guard
     from agentbreaker.policy import Policy
+    from agentbreaker.pricing import Pricing
 
 __all__ = ["AutoGenCoreBreaker", "GuardedRuntime", "HaltedMessage"]
 
@@ -79,6 +94,10 @@ class AutoGenCoreBreaker(AutoGenBreaker):
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: Name of the conversation; by default a new one.
         persons: As for :class:`~agentbreaker.integrations.autogen.AutoGenBreaker`.
+        one_at_a_time: Types of agents that handle one message after the other, behind a lock of their own: a call to
+            one that waits for that very call would hang, and is not made.  AutoGen's own ``SequentialRoutedAgent`` is
+            known without being named.
+        pricing: As for :class:`~agentbreaker.integrations.autogen.AutoGenBreaker`.
     """
 
     reads_replies: ClassVar[bool] = False
@@ -90,9 +109,12 @@ class AutoGenCoreBreaker(AutoGenBreaker):
         policy: Policy | None = None,
         conversation_id: str | None = None,
         persons: Iterable[str] = (),
+        one_at_a_time: Iterable[str] = (),
+        pricing: Pricing | None = None,
     ) -> None:
-        super().__init__(guard, policy=policy, conversation_id=conversation_id, persons=persons)
+        super().__init__(guard, policy=policy, conversation_id=conversation_id, persons=persons, pricing=pricing)
         self._traffic = Traffic(self.conversation_id)
+        self._serial: dict[str, tuple[type, ...]] = {name: (object,) for name in one_at_a_time}
 
     def runtime(self, runtime: AgentRuntime) -> GuardedRuntime:
         """Return `runtime` with the breaker in it: register agents, send and publish through it."""
@@ -111,11 +133,24 @@ class AutoGenCoreBreaker(AutoGenBreaker):
 
     # What the attachments ask and tell.
 
+    def serialises(self, agent: str, types: tuple[type, ...]) -> None:
+        """Note that an agent handles messages of these types one after the other."""
+        self._serial.setdefault(agent, types)
+
+    def begins(self, identity: str) -> None:
+        """An agent begins to handle the message of this id."""
+        self._traffic.begins(identity)
+
+    def ends(self, identity: str) -> None:
+        """An agent has handled the message of this id."""
+        self._traffic.ends(identity)
+
     def sends(
         self, message: Any, sender: AgentId | None, recipient: AgentId, identity: str, serves: str | None, *, new: bool
     ) -> Call:
         """An agent sends a message and awaits the answer."""
-        call, messages = self._traffic.sends(message, sender, recipient, identity, serves, new=new)
+        busy = isinstance(message, self._serial.get(recipient.type, ()))
+        call, messages = self._traffic.sends(message, sender, recipient, identity, serves, new=new, busy=busy)
         self.tell(lambda _: messages)
         return call
 
@@ -151,9 +186,7 @@ class AutoGenCoreBreaker(AutoGenBreaker):
         Raises:
             ConversationHaltedError: It is.
         """
-        if (decision := self.standing()) is not None:
-            self.halts.note(self.conversation_id, decision, self._calls)
-            self.halts.refuse(self.conversation_id)
+        if (decision := self._watch.refuses(self.conversation_id)) is not None:
             raise ConversationHaltedError(decision, self.conversation_id)
 
     def halted_by(self, answer: HaltedMessage) -> ConversationHaltedError:
@@ -163,11 +196,7 @@ class AutoGenCoreBreaker(AutoGenBreaker):
 
     def refuses(self) -> bool:
         """Whether the breaker is open; a step is kept from beginning then, and counted."""
-        if (decision := self.standing()) is None:
-            return False
-        self.halts.note(self.conversation_id, decision, self._calls)
-        self.halts.refuse(self.conversation_id)
-        return True
+        return self._watch.refuses(self.conversation_id) is not None
 
 
 class _CoreObserver(DefaultInterventionHandler):

@@ -5,14 +5,26 @@ Frameworks differ in how they are stopped; what is true of a stop does not.  No 
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from agentbreaker.verdict import Decision
 
-__all__ = ["FINAL_NAME", "Halts", "Once", "StandingHalt", "final_answer"]
+__all__ = [
+    "FINAL_NAME",
+    "Bounded",
+    "Halts",
+    "OnHalt",
+    "Once",
+    "StandingHalt",
+    "contained",
+    "final_answer",
+]
 
 #: Who speaks in the final answer of a conversation that was finished.
 FINAL_NAME = "agentbreaker"
@@ -20,7 +32,15 @@ FINAL_NAME = "agentbreaker"
 #: Halted conversations that are remembered; of older ones only the breaker's own record is left.
 _MAX_HALTS = 4096
 
+#: What the caller gets on a halt: a last answer that says why, or an exception.
+OnHalt = Literal["finish", "exception"]
+
 _log = logging.getLogger("agentbreaker")
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def final_answer(decision: Decision) -> str:
@@ -85,3 +105,33 @@ class Once:
         if not self.given:
             self.given = True
             _log.warning(self._text)
+
+
+class Bounded(OrderedDict[_Key, _Value], Generic[_Key, _Value]):
+    """A dictionary that forgets its oldest entry when it is full."""
+
+    def __setitem__(self, key: _Key, value: _Value) -> None:
+        super().__setitem__(key, value)
+        if len(self) > _MAX_HALTS:
+            self.popitem(last=False)
+
+
+class _Containing(Protocol):
+    def contain(self, where: str, error: Exception) -> None: ...
+
+
+_S = TypeVar("_S", bound=_Containing)
+
+
+def contained(hook: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[_S, _P], _R | None]:
+    """Let no fault of a method of ours reach the user's agents: it is counted, logged by its type, and ``None``."""
+
+    @functools.wraps(hook)
+    def wrapper(self: _S, /, *args: _P.args, **kwargs: _P.kwargs) -> _R | None:
+        try:
+            return hook(self, *args, **kwargs)
+        except Exception as error:
+            self.contain(hook.__name__, error)
+            return None
+
+    return cast("Callable[Concatenate[_S, _P], _R | None]", wrapper)

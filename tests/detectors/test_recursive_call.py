@@ -67,6 +67,38 @@ def test_an_agent_that_is_its_own_tool() -> None:
     assert Action.HALT in actions[:3]
 
 
+@pytest.mark.parametrize("path", ["abab", "abcab", "abcdab"], ids=["two", "three", "four"])
+def test_the_same_call_word_for_word_in_its_own_chain(path: str) -> None:
+    """In a chain whose calls name the one they serve, a call that is open further up is halted, and not before."""
+    calls = Calls()
+    actions = [
+        calls.call(a, b, below=str(number - 1) if number else None).action
+        for number, (a, b) in enumerate(itertools.pairwise(path))
+    ]
+    assert actions == [Action.ALLOW] * (len(path) - 2) + [Action.HALT]
+    assert calls.guard.decision("c").code == "AB103"
+
+
+def test_the_same_call_in_another_branch_is_none_of_its_chain() -> None:
+    """The same call once more, below another call and at the same time, or after the answer, waits for nothing."""
+    calls = Calls()
+    calls.call("boss", "ann", "Weigh crate 4711 of hall 7.")
+    calls.call("boss", "bob", "Count the sacks of barley in silo 613.")
+    for above in ("0", "1", "0", "1"):
+        assert calls.call("ann" if above == "0" else "bob", "scale", below=above).action is Action.ALLOW
+
+
+def test_a_call_that_names_itself_as_its_parent() -> None:
+    """It waits for itself: halted at once, whatever it says, with the chain as evidence."""
+    calls = Calls()
+    assert calls.call("ann", "bob").allowed
+    decision = calls.call("bob", "ann", "Which of the 613 entries of hall 7 do you mean?", below="1")
+    assert (decision.action, decision.code) == (Action.HALT, "AB103")
+    incident = calls.guard.incident("c")
+    assert incident is not None
+    assert incident.agents == ("ann", "bob")
+
+
 def test_calls_to_itself_at_the_same_time_are_no_chain() -> None:
     """Ten calls of an agent to itself in a row may be simultaneous: no warning; forty are too many all the same."""
     calls = Calls()
@@ -234,7 +266,8 @@ def test_named_calls_are_nested_as_they_say(tree: list[tuple[int, str]]) -> None
         nested = number > 0
         parent = above % number if nested else 0
         caller = callees[parent] if nested else "root"
-        calls.call(caller, callee, below=str(parent) if nested else None)
+        # Each with another task: the same one, word for word, is another matter.
+        calls.call(caller, callee, f"{TASK} {number * 7919 + 13}", below=str(parent) if nested else None)
         waiting = [*callers[parent], caller] if nested else [caller]
         callers.append(waiting)
         callees.append(callee)

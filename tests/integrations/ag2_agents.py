@@ -39,10 +39,18 @@ def calls(*names_and_arguments: tuple[str, dict[str, Any]], text: str = "") -> M
 class Model(ModelConfig):
     """Says what `lines` say, one after the other, whoever asks; counts the calls and keeps what it was shown."""
 
-    def __init__(self, lines: Iterable[str | ModelResponse], *, usage: Usage | None = None, chunks: int = 0) -> None:
+    def __init__(
+        self,
+        lines: Iterable[str | ModelResponse],
+        *,
+        usage: Usage | None = None,
+        chunks: int = 0,
+        fails: bool = False,
+    ) -> None:
         self.lines = iter(lines)
         self.usage = usage
         self.chunks = chunks
+        self.fails = fails
         self.calls = 0
         self.shown: list[Sequence[BaseEvent]] = []
 
@@ -82,6 +90,8 @@ class _Client(LLMClient):
         model = self._model
         model.calls += 1
         model.shown.append(list(messages))
+        if model.fails:
+            raise LookupError("the service is down")
         line = next(model.lines, "")
         if isinstance(line, str):
             for number in range(model.chunks):

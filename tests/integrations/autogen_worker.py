@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -84,7 +85,8 @@ async def main(policy: str) -> None:
         error = f"{type(raised).__name__}: {raised}"
     out, _ = await asyncio.wait_for(other.communicate(b"end\n"), LIMIT)
     theirs = json.loads(out.decode().splitlines()[-1])
-    print(json.dumps({"codes": [guard.decision("c").code, theirs["code"]], "error": error, "handled": len(handled)}))
+    told = {"codes": [guard.decision("c").code, theirs["code"]], "error": error, "handled": len(handled)}
+    print(json.dumps({**told, "processes": [os.getpid(), theirs["process"]]}))
     await asyncio.wait_for(runtime.stop(), LIMIT)
     await host.stop(grace=0)
 
@@ -95,7 +97,7 @@ async def second(policy: str, address: str) -> None:
     runtime, handled, _ = await worker(address, "bob", "ann", guard)
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-    print(json.dumps({"code": guard.decision("c").code, "handled": len(handled)}), flush=True)
+    print(json.dumps({"code": guard.decision("c").code, "handled": len(handled), "process": os.getpid()}), flush=True)
     await runtime.stop()
 
 

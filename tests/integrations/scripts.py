@@ -1,7 +1,8 @@
 """The scripts that every integration must judge alike: what the agents say and do, whatever framework runs them.
 
 A script is a list of turns.  An integration's conformance test makes agents of its framework that take these turns in
-order, attaches the breaker in the way its documentation shows, and compares the end with what the script expects.
+order, attaches the breaker in the way its documentation shows, and compares the end with what the script expects: the
+same detector, after the same turn, in every framework.
 What is said comes from the scenarios, so that honest work really brings something new.
 """
 
@@ -107,9 +108,9 @@ def _confirmation(count: int) -> Script:
         "Please agree on the date of the release.",
         turns,
         runaway=True,
-        first=6,
-        last=24,
-        codes=("AB101", "AB102", "AB201", "AB401"),
+        first=8,
+        last=8,
+        codes=("AB201",),
     )
 
 
@@ -122,9 +123,10 @@ def _tool_loop() -> Script:
         "Find me a flight from Emden to Borkum.",
         tuple(Turn("agent", call=call) for _ in range(_LONG)),
         runaway=True,
-        first=3,
-        last=10,
-        codes=("AB301", "AB302"),
+        first=4,
+        # On a bare runtime a turn is the agent's own code, whose call of the tool is what is not made.
+        last=5,
+        codes=("AB301",),
     )
 
 
@@ -144,9 +146,10 @@ def _handoffs() -> Script:
         "I was charged twice for my ferry ticket.",
         tuple(turns),
         runaway=True,
+        # Where a hand-over is a tool that is called, as in AG2 1.x, its calls and results are evidence too.
         first=3,
-        last=24,
-        codes=("AB101", "AB102", "AB201", "AB301", "AB401"),
+        last=5,
+        codes=("AB301",),
     )
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +26,9 @@ from ag2.network import (
     ChannelState,
     Deny,
     Handoff,
+    HubClient,
+    NetworkError,
+    Passport,
     Rule,
     RuleBasedArbiter,
     TransitionGraph,
@@ -28,6 +36,7 @@ from ag2.network import (
 
 from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy
 from agentbreaker.integrations.ag2 import AG2Breaker
+from agentbreaker.pricing import Pricing
 from agentbreaker.verdict import STEER_TEXT
 from tests.integrations.ag2_agents import LIMIT, Model, calls, network, settled, until_closed
 from tests.integrations.scripts import SCRIPTS, Script
@@ -35,6 +44,8 @@ from tests.integrations.scripts import SCRIPTS, Script
 SAID = "[agentbreaker] This conversation was ended: "
 THANKS = ["Great, thank you!", "Thanks a lot, great!", "You are welcome, thank you!"] * 40
 SEARCH = ("search", {"q": "ferry"})
+#: What would stop a budget's test before the budget does.
+LOOPS = ("AB301", "AB302", "AB401")
 FINISH = Policy(ladder={"finish": 4.0, "halt": 12.0})
 
 
@@ -227,7 +238,7 @@ async def test_a_hub_alone_stops_agents_that_are_not_attached() -> None:
         assert model.calls < 10
 
 
-async def test_agents_alone_stop_in_a_hub_of_another_process() -> None:
+async def test_agents_alone_stop_in_a_hub_that_is_not_watched() -> None:
     """Where the hub cannot be watched, the answers are seen, and the agent that is stopped closes the channel."""
     async with network() as net:
         channel, model = await talk(net)
@@ -237,6 +248,52 @@ async def test_agents_alone_stop_in_a_hub_of_another_process() -> None:
         await settled(lambda: model.calls)
         assert model.calls < 10
         assert not breaker.faults
+
+
+@pytest.mark.parametrize("watched", ["agents", "hub"])
+async def test_a_hub_in_another_process(watched: str) -> None:
+    """Over a WebSocket, a breaker on either side ends the loop and closes the channel with the reason."""
+    pytest.importorskip("websockets", reason="websockets is not installed")
+    from ag2.network.transport.ws import WsLink
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("ag2_hub.py")),
+        "watched" if watched == "hub" else "bare",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    port = int(await asyncio.wait_for(process.stdout.readline(), LIMIT))
+    model, breaker = Model(THANKS), AG2Breaker()
+    connections, clients = [], []
+    for name in ("ann", "ben"):
+        connections.append(HubClient(WsLink(f"ws://127.0.0.1:{port}")))
+        assert connections[-1].remote
+        clients.append(await connections[-1].register(Agent(name, config=model), Passport(name=name)))
+    if watched == "agents":
+        breaker.attach(*clients)
+    channel = await clients[0].open(type="conversation", target="ben")
+    await channel.send("Shall we meet on Friday?")
+
+    async def closed() -> str:
+        while not (metadata := await channel.info()).is_terminal():
+            await asyncio.sleep(0.02)
+        return metadata.close_reason
+
+    why = await asyncio.wait_for(closed(), LIMIT)
+    await settled(lambda: model.calls)
+    for connection in connections:
+        await connection.close()
+    out, _ = await asyncio.wait_for(process.communicate(b"end\n"), LIMIT)
+    told = json.loads(out.decode().splitlines()[-1])
+    assert told["process"] != os.getpid()
+    assert why.startswith(SAID)
+    assert model.calls < 12
+    codes = [breaker.guard.decision(name).code for name in breaker.guard.conversations()]
+    assert (codes if watched == "agents" else told["codes"]) == ["AB201"]
+    assert not breaker.faults
+    assert not told["faults"]
 
 
 async def test_a_broadcast_counts_once_and_names_the_next_speaker() -> None:
@@ -321,6 +378,55 @@ async def test_a_channel_that_was_left_open_goes_on_after_a_reset() -> None:
         await settled(lambda: model.calls)
         assert model.calls > before
         assert (await net.texts(channel))[: len(written)] == written
+
+
+async def test_ag2_has_no_way_to_open_a_closed_channel() -> None:
+    """What the breaker cannot change: after a reset AG2 itself still refuses every message to the closed channel."""
+    async with network() as net:
+        channel, model = await talk(net)
+        breaker = AG2Breaker().attach(net.hub, *net.agents.values())
+        await channel.send("Shall we meet on Friday?")
+        await until_closed(net.hub, channel)
+        await settled(lambda: model.calls)
+        breaker.guard.reset(channel.channel_id)
+        before = len(await net.texts(channel))
+        with pytest.raises(NetworkError, match="closed"):
+            await channel.send("And who brings the cake?")
+        assert len(await net.texts(channel)) == before
+
+
+@pytest.mark.parametrize("watched", ["hub", "agents"])
+async def test_a_closed_channel_is_followed_by_another_of_the_same_conversation(watched: str) -> None:
+    """After a reset ``follow`` opens a channel like the closed one; its messages count on, and it is stopped again."""
+    async with network() as net:
+        channel, model = await talk(net)
+        breaker = AG2Breaker().attach(*([net.hub] if watched == "hub" else []), *net.agents.values())
+        await channel.send("Shall we meet on Friday?")
+        await until_closed(net.hub, channel)
+        await settled(lambda: model.calls)
+        with pytest.raises(ConversationHaltedError):
+            await breaker.follow(channel)
+        with pytest.raises(ValueError, match="is not closed"):
+            await breaker.follow(await net.agents["bob"].open(type="conversation", target="alice"))
+        used = breaker.guard.account(channel.channel_id).messages
+        breaker.guard.reset(channel.channel_id)
+        following = await breaker.follow(channel)
+        assert following.channel_id != channel.channel_id
+        assert following.metadata.manifest.type == channel.metadata.manifest.type
+        assert following.metadata.participant_ids() == channel.metadata.participant_ids()
+        calls_before = model.calls
+        await following.send("And who brings the cake with the 12 candles?")
+        assert (await until_closed(net.hub, following)).startswith(SAID)
+        await settled(lambda: model.calls)
+        assert model.calls > calls_before
+        assert breaker.guard.conversations() == [channel.channel_id]
+        assert breaker.guard.account(channel.channel_id).messages > used
+        breaker.guard.reset(channel.channel_id)
+        third = await breaker.follow(following)
+        await third.send("Is the ferry of 9:45 late?")
+        await until_closed(net.hub, third)
+        assert breaker.guard.conversations() == [channel.channel_id]
+        assert not breaker.faults
 
 
 async def test_the_rules_and_arbiters_of_others_still_hold() -> None:
@@ -433,13 +539,18 @@ async def test_tokens_of_a_channel_are_counted_with_the_messages_and_a_budget_ho
         lines = [f"Item {number}: box {number * 37} goes to shelf {number * 11}." for number in range(50)]
         usage = Usage(prompt_tokens=90, completion_tokens=10, cache_read_input_tokens=30, thinking_tokens=4)
         channel, model = await talk(net, lines, usage=usage)
-        breaker = AG2Breaker(policy=Policy(budgets={"max_tokens": 950})).attach(net.hub, *net.agents.values())
+        policy, pricing = Policy(budgets={"max_tokens": 3000}), Pricing(max_output_tokens=10)
+        breaker = AG2Breaker(policy=policy, pricing=pricing).attach(net.hub, *net.agents.values())
         seen: list[Message] = []
         kinds(breaker.guard, seen)
         await channel.send("Please sort the boxes.")
         why = await until_closed(net.hub, channel)
         await settled(lambda: model.calls)
-        assert model.calls == 10
+        # What a call may read, by its length, is held before it begins.
+        account = breaker.guard.account(channel.channel_id)
+        assert 5 <= model.calls <= 29
+        assert account.tokens == 100 * model.calls <= 3000
+        assert account.held_tokens == 0
         assert "tokens" in why
         assert breaker.guard.decision(channel.channel_id).code == "AB602"
         assert seen[0].usage is None
@@ -448,6 +559,9 @@ async def test_tokens_of_a_channel_are_counted_with_the_messages_and_a_budget_ho
         assert (counted.input_tokens, counted.output_tokens) == (90, 10)
         assert (counted.cache_read_input_tokens, counted.reasoning_output_tokens) == (30, 4)
         assert seen[1].model == "gpt-4o-mini"
+        # 60 tokens, 30 out of the cache, and 10 written, at the price of the list.
+        assert seen[1].cost_usd == pytest.approx((60 * 0.15 + 30 * 0.075 + 10 * 0.6) / 1e6)
+        assert account.unpriced_tokens == 0
 
 
 # Outside of a hub: ``agent.ask`` and ``agent.run``.
@@ -681,10 +795,41 @@ async def test_a_budget_blocks_the_next_call_of_an_agent() -> None:
     """Tokens count with the call that spent them."""
     lines = [calls(("search", {"q": f"ferry {number} of line {number * 7}"})) for number in range(60)]
     model = Model(lines, usage=Usage(prompt_tokens=100))
-    breaker = AG2Breaker(policy=Policy(budgets={"max_tokens": 450}))
+    policy = Policy(budgets={"max_tokens": 3000}, detectors={"disable": LOOPS})
+    breaker = AG2Breaker(policy=policy, pricing=Pricing(max_output_tokens=10))
     reply = await searcher(model, breaker).ask("When?")
     assert "tokens" in (reply.body or "")
-    assert model.calls == 5
+    assert 5 <= model.calls <= 29
+    account = breaker.guard.account(breaker.guard.conversations()[0])
+    assert account.tokens == 100 * model.calls
+    assert account.held_tokens == 0
+
+
+async def test_money_is_held_before_a_call_and_counted_after_it() -> None:
+    """A budget in dollars is never exceeded, as the most that a call can cost is held before it begins."""
+    lines = [calls(("search", {"q": f"ferry {number} of line {number * 7}"})) for number in range(600)]
+    model = Model(lines, usage=Usage(prompt_tokens=1000, completion_tokens=100))
+    pricing = Pricing({"scripted": {"input": 10.0, "output": 20.0}, "gpt-4o-mini": {"input": 10.0, "output": 20.0}})
+    policy = Policy(budgets={"max_cost_usd": 0.2}, detectors={"disable": LOOPS})
+    breaker = AG2Breaker(policy=policy, pricing=pricing)
+    reply = await searcher(model, breaker).ask("When?")
+    account = breaker.guard.account(breaker.guard.conversations()[0])
+    assert breaker.guard.decision(breaker.guard.conversations()[0]).code == "AB603"
+    assert "US dollars" in (reply.body or "")
+    assert account.cost_usd == pytest.approx(0.012 * model.calls)
+    assert 0.05 <= account.cost_usd <= 0.2
+    assert account.held_usd == pytest.approx(0.0, abs=1e-12)
+    assert account.unpriced_tokens == 0
+
+
+async def test_a_call_that_fails_holds_nothing() -> None:
+    """What was held for a model call is given back when the model fails."""
+    model = Model(iter(()), fails=True)
+    breaker = AG2Breaker(policy=Policy(budgets={"max_tokens": 100_000}))
+    with pytest.raises(LookupError):
+        await searcher(model, breaker).ask("When?")
+    assert breaker.guard.account(breaker.guard.conversations()[0]).held_tokens == 0
+    assert breaker._watch.flying(breaker.guard.conversations()[0]) == 0
 
 
 async def test_what_cannot_be_attached_is_an_error() -> None:

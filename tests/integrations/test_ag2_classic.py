@@ -22,6 +22,7 @@ from autogen.agentchat.group.patterns import RoundRobinPattern
 
 from agentbreaker import Action, ConversationHalted, ConversationHaltedError, Guard, Message, Policy
 from agentbreaker.integrations.ag2_classic import AG2ClassicBreaker
+from agentbreaker.pricing import Pricing
 from agentbreaker.verdict import STEER_TEXT
 from tests.integrations.scripts import SCRIPTS, Script
 
@@ -39,6 +40,9 @@ def calling(name: str, arguments: dict[str, Any], number: int = 0, text: str = "
     return {"content": text, "tool_calls": [{"id": f"call-{number}", "type": "function", "function": function}]}
 
 
+CONFIG = {"config_list": [{"model": "gpt-4o-mini", "model_client_cls": "_Client", "api_key": "none"}]}
+
+
 class Model:
     """Says what `lines` say, one after the other, whoever asks; counts the calls and keeps what it was shown."""
 
@@ -50,8 +54,7 @@ class Model:
 
     def agent(self, name: str, **options: Any) -> ConversableAgent:
         """An agent that this model speaks for."""
-        config = {"config_list": [{"model": "gpt-4o-mini", "model_client_cls": "_Client", "api_key": "none"}]}
-        agent = ConversableAgent(name, llm_config=config, human_input_mode="NEVER", **options)
+        agent = ConversableAgent(name, llm_config=CONFIG, human_input_mode="NEVER", **options)
         agent.register_model_client(_Client, model=self)  # type: ignore[arg-type]
         return agent
 
@@ -358,17 +361,171 @@ def test_a_budget_blocks_the_next_call(mode: str) -> None:
     """Tokens, model and dollars are those that AG2 counts for the agent that speaks."""
     lines = [f"Item {number}: box {number * 37} goes to shelf {number * 11}." for number in range(50)]
     model, alice, bob = pair(lines, tokens=100)
-    breaker = AG2ClassicBreaker(policy=Policy(budgets={"max_tokens": 1000})).attach(alice)
+    policy, pricing = Policy(budgets={"max_tokens": 3000}), Pricing(max_output_tokens=10)
+    breaker = AG2ClassicBreaker(policy=policy, pricing=pricing).attach(alice)
     seen: list[Message] = []
     note(breaker.guard, seen)
     history = chat(mode, alice, bob, "Please sort the boxes.")
     assert "tokens" in history[-1]["content"]
-    assert model.calls == 10
+    assert history[-1]["name"] == "agentbreaker"
+    account = breaker.guard.account("chat-1")
+    assert 5 <= model.calls <= 26
+    assert account.tokens == 110 * model.calls
+    assert (account.held_tokens, account.unpriced_tokens) == (0, 0)
     assert seen[0].usage is None
     for one in seen[1:]:
         assert one.usage is not None
         assert (one.usage.input_tokens, one.usage.output_tokens, one.model) == (100, 10, "gpt-4o-mini")
         assert one.cost_usd == pytest.approx(0.001)
+
+
+@BOTH
+def test_money_is_held_before_a_call(mode: str) -> None:
+    """A budget in dollars is never exceeded, as the most that a call can cost is held before it begins."""
+    lines = [f"Item {number}: box {number * 37} goes to shelf {number * 11}." for number in range(200)]
+    model, alice, bob = pair(lines, tokens=100)  # for 0.001 dollars, as AG2 says
+    pricing = Pricing({"gpt-4o-mini": {"input": 1.0, "output": 1.0}}, max_output_tokens=1000)
+    breaker = AG2ClassicBreaker(policy=Policy(budgets={"max_cost_usd": 0.02}), pricing=pricing).attach(alice)
+    history = chat(mode, alice, bob, "Please sort the boxes.")
+    assert breaker.guard.decision("chat-1").code == "AB603"
+    assert history[-1]["name"] == "agentbreaker"
+    account = breaker.guard.account("chat-1")
+    assert account.cost_usd == pytest.approx(0.001 * model.calls)
+    assert 0.01 <= account.cost_usd <= 0.02
+    assert account.held_usd == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("on_halt", ["finish", "exception"])
+def test_a_call_that_could_exceed_a_budget_is_not_made(on_halt: Any) -> None:
+    """The reply says why, or the exception comes out of the chat; the model is not asked, and nothing stays held."""
+    model, alice, bob = pair(["Nobody asks me."])
+    breaker = AG2ClassicBreaker(policy=Policy(budgets={"max_tokens": 100}), on_halt=on_halt).attach(alice)
+    if on_halt == "exception":
+        with pytest.raises(ConversationHalted, match="tokens"):
+            alice.initiate_chat(bob, message="Please sort the boxes.", silent=True)
+    else:
+        history = alice.initiate_chat(bob, message="Please sort the boxes.", silent=True).chat_history
+        assert [one["content"][: len(SAID)] for one in history] == ["Please sort the boxes.", SAID]
+    assert model.calls == 0
+    halt = breaker.halts.of("chat-1")
+    assert halt is not None
+    assert halt.refused >= 1
+    assert breaker.guard.account("chat-1").held_tokens == 0
+    assert not breaker.faults
+
+
+def test_a_call_in_flight_is_known_when_a_person_stops_the_chat() -> None:
+    """A model call that has begun when the breaker is opened from outside counts as in flight, and ends."""
+    model, alice, bob = pair(["It is box 37.", "It is box 74."])
+    breaker = AG2ClassicBreaker().attach(alice)
+    in_call, go_on = threading.Event(), threading.Event()
+
+    def lines() -> Any:
+        in_call.set()
+        assert go_on.wait(20)
+        yield "It is box 37."
+
+    model.lines = lines()
+    done: list[Any] = []
+    thread = threading.Thread(target=lambda: done.append(chat("initiate_chat", alice, bob, "Which box?")), daemon=True)
+    thread.start()
+    assert in_call.wait(20)
+    breaker.guard.force_open("chat-1", "lunch break", by="ann")
+    assert breaker._watch.standing("chat-1") is not None
+    go_on.set()
+    thread.join(20)
+    assert "lunch break" in done[0][-1]["content"]
+    halt = breaker.halts.of("chat-1")
+    assert halt is not None
+    assert halt.in_flight == 1
+    assert model.calls == 1
+    assert breaker._watch.flying("chat-1") == 0
+
+
+# Model calls of agents that AG2 makes for itself.
+
+
+def selecting(names: Any, tokens: int = 40) -> tuple[Any, Model, GroupChatManager, list[Any]]:
+    """A group whose manager asks a model who speaks next."""
+    chooser = Model(names, tokens=tokens)
+    speaker = Model([f"Item {number}: box {number * 37} goes to shelf {number * 11}." for number in range(200)])
+    agents = [speaker.agent(name) for name in ("ann", "ben", "cem")]
+    chat_of = GroupChat(
+        agents=agents,
+        messages=[],
+        max_round=12,
+        speaker_selection_method="auto",
+        select_speaker_auto_llm_config=CONFIG,
+        # AG2 makes it by itself, with nothing but its configuration.
+        select_speaker_auto_model_client_cls=type(
+            "_Client", (_Client,), {"__init__": lambda self, config: _Client.__init__(self, config, chooser)}
+        ),
+    )
+    return chooser, speaker, GroupChatManager(chat_of, silent=True), agents
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_calls_that_select_a_speaker_are_counted(mode: str) -> None:
+    """Their tokens and dollars are the manager's, and what the model says is nobody's message."""
+    chooser, _speaker, manager, agents = selecting(["ben", "cem", "ann"] * 40)
+    breaker = AG2ClassicBreaker().attach(agents[0])
+    seen: list[Message] = []
+    note(breaker.guard, seen)
+    chat(mode, agents[0], manager, "Please sort the boxes.")
+    assert chooser.calls >= 10
+    billed = [one for one in seen if one.kind == "system"]
+    assert [one.sender for one in billed] == [manager.name] * chooser.calls
+    assert {one.content for one in billed} == {""}
+    assert sum(one.usage.total for one in billed if one.usage) == 44 * chooser.calls
+    assert sum(one.cost_usd or 0 for one in billed) == pytest.approx(0.001 * chooser.calls)
+    assert {one.sender for one in seen if one.kind == "message"} == {"ann", "ben", "cem"}
+    assert not breaker.faults
+
+
+def test_the_calls_that_select_a_speaker_are_held_to_the_budget() -> None:
+    """The group ends with the reason before they overshoot it."""
+    chooser, _speaker, manager, agents = selecting(["ben", "cem", "ann"] * 40)
+    policy, pricing = Policy(budgets={"max_tokens": 800}), Pricing(max_output_tokens=10)
+    breaker = AG2ClassicBreaker(policy=policy, pricing=pricing).attach(agents[0])
+    history = chat("initiate_chat", agents[0], manager, "Please sort the boxes.")
+    assert "tokens" in history[-1]["content"]
+    account = breaker.guard.account("chat-1")
+    assert account.tokens == 44 * chooser.calls <= 800
+    assert 2 <= chooser.calls < 11
+    assert account.held_tokens == 0
+    assert not breaker.faults
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_summary_is_counted_while_the_breaker_is_closed(mode: str) -> None:
+    """A reflection with the model is a call of the one who asks for it, and no message."""
+    model, alice, bob = pair(["It is box 37.", "TERMINATE", "They found box 37."], tokens=100)
+    breaker = AG2ClassicBreaker().attach(alice)
+    seen: list[Message] = []
+    note(breaker.guard, seen)
+    chat(mode, alice, bob, "Which box?", summary_method="reflection_with_llm", max_turns=1)
+    assert model.calls == 2
+    assert [(one.sender, one.kind) for one in seen] == [("alice", "message"), ("bob", "message"), ("alice", "system")]
+    assert [one.usage.total if one.usage else 0 for one in seen] == [0, 110, 110]
+    assert breaker.guard.account("chat-1").tokens == 220
+    assert not breaker.faults
+
+
+@pytest.mark.parametrize("mode", ["initiate_chat", "a_initiate_chat"])
+def test_a_summary_of_a_halted_chat_is_the_reason(mode: str) -> None:
+    """No model is asked for it."""
+    model, alice, bob = pair()
+    breaker = AG2ClassicBreaker().attach(alice)
+    options = {"message": "Please close the ticket.", "silent": True, "summary_method": "reflection_with_llm"}
+    if mode == "initiate_chat":
+        result = alice.initiate_chat(bob, **options)
+    else:
+        result = asyncio.run(alice.a_initiate_chat(bob, **options))
+    said = [one for one in result.chat_history if one.get("name") != "agentbreaker"]
+    assert model.calls == len(said) - 1
+    assert result.summary == result.chat_history[-1]["content"]
+    assert result.summary.startswith(SAID)
+    assert not breaker.faults
 
 
 def test_what_is_seen_of_tools() -> None:

@@ -461,7 +461,7 @@ async def test_an_error_of_a_model_or_tool_stays_its_own(stream: bool) -> None:
     two = Agent(Client(FACTS, fails_at=1), name="ann", middleware=[breaker])
     with pytest.raises(LookupError, match="service is down"):
         await run(two, "Get it.", session=session, stream=stream)
-    assert breaker._talks.of("s1").in_flight == 0
+    assert breaker._watch.flying("s1") == 0
     assert guard.state("s1") is State.CLOSED
 
 

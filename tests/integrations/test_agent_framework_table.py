@@ -27,6 +27,7 @@ from agent_framework_orchestrations import ConcurrentBuilder, GroupChatBuilder, 
 from agentbreaker import Action, Guard, Policy, State
 from agentbreaker.errors import ConversationHaltedError
 from agentbreaker.integrations.agent_framework import AgentFrameworkBreaker, RunHalted, RunHaltedError
+from agentbreaker.pricing import Pricing
 from agentbreaker.verdict import STEER_TEXT
 from tests.integrations.agent_framework_shapes import THANKS, Board, Client, asks, chat_of, run, texts_of
 from tests.integrations.scripts import SCRIPTS
@@ -227,7 +228,7 @@ async def test_a_stop_from_outside_reaches_running_branches(stream: bool) -> Non
     with pytest.raises(RunHalted, match="maintenance"):
         await asyncio.wait_for(task, 20)
     assert board.begun == 3
-    assert breaker._talks.of("c1").in_flight == 0
+    assert breaker._watch.flying("c1") == 0
 
 
 # Finish with a reason.
@@ -507,6 +508,67 @@ async def test_a_budget_is_held_before_calls_begin(stream: bool) -> None:
     assert not breaker.faults
 
 
+PRICES = {"scripted-1": {"input": 100.0, "output": 1000.0}}
+
+
+@STREAMS
+async def test_money_of_each_call_is_counted_by_the_price_list(stream: bool) -> None:
+    """The message that tells of a call carries its dollars; what nobody has a price for counts as unpriced."""
+    breaker = AgentFrameworkBreaker(conversation_id="c1", pricing=Pricing(PRICES))
+    seen: list[Any] = []
+    observe = breaker.guard.observe
+
+    def noted(message: Any) -> Any:
+        seen.append(message)
+        return observe(message)
+
+    breaker.guard.observe = noted  # type: ignore[method-assign]
+    for model in ("scripted-1", "gpt-4o-mini", "house-7b"):
+        await run(Agent(Client(FACTS, model=model), name=model, middleware=[breaker]), "Read.", stream=stream)
+    breaker.flush()
+    paid = {message.model: message for message in seen if message.usage is not None}
+    assert paid["scripted-1"].cost_usd == pytest.approx(10 * 100e-6 + 5 * 1000e-6)
+    assert paid["gpt-4o-mini"].cost_usd == pytest.approx(10 * 0.15e-6 + 5 * 0.6e-6)
+    assert paid["house-7b"].cost_usd is None
+    account = breaker.guard.account("c1")
+    assert account.cost_usd == pytest.approx(0.006 + 4.5e-6)
+    assert account.unpriced_tokens == 15
+    assert breaker.pricing.unpriced == {"house-7b": 15}
+    assert not breaker.faults
+
+
+@STREAMS
+async def test_money_is_held_before_a_call(stream: bool) -> None:
+    """Agents side by side cannot overshoot a budget of dollars together, and one agent's calls cannot in a row."""
+    board = Board()
+    guard = Guard(Policy(budgets={"max_cost_usd": 0.25}))
+    breaker = AgentFrameworkBreaker(guard, conversation_id="c1", pricing=Pricing(PRICES))
+    agents = [
+        Agent(
+            Client([FACTS[n]], board, usage=(10, 90), seconds=0.02),
+            name=f"worker-{n}",
+            default_options={"max_tokens": 90},
+        )
+        for n in range(3)
+    ]
+    workflow = breaker.attach(ConcurrentBuilder(participants=agents).build())
+    with pytest.raises(RunHalted, match="US dollars"):
+        await run(workflow, "Read the rows.", stream=stream)
+    assert board.begun == 2
+    assert guard.decision("c1").code == "AB603"
+    assert guard.account("c1").cost_usd <= 0.25
+    guard = Guard(Policy(budgets={"max_cost_usd": 0.1}, detectors={"disable": ["AB301", "AB302", "AB401"]}))
+    pricing = Pricing(PRICES, max_output_tokens=20)
+    breaker, board = AgentFrameworkBreaker(guard, conversation_id="c1", pricing=pricing), Board()
+    with pytest.raises(RunHalted, match="US dollars"):
+        await run(looper(breaker, board), "Find it.", stream=stream)
+    account = guard.account("c1")
+    assert account.cost_usd == pytest.approx(0.006 * board.begun) == pytest.approx(0.006 * board.ended)
+    assert 0.0 < account.cost_usd <= 0.1
+    assert account.held_usd == pytest.approx(0.0, abs=1e-12)
+    assert not breaker.faults
+
+
 @STREAMS
 async def test_what_was_held_is_given_back(stream: bool) -> None:
     """When all is counted, nothing is held any more, also after a model failed and a stream was dropped."""
@@ -529,7 +591,7 @@ async def test_what_was_held_is_given_back(stream: bool) -> None:
     conversation = guard._conversations["c1"]
     assert conversation.reserved_tokens == 0
     assert conversation.tokens == 30
-    assert breaker._talks.of("c1").in_flight == 0
+    assert breaker._watch.flying("c1") == 0
     assert not breaker.faults
 
 

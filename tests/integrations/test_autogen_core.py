@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("autogen_core", reason="AutoGen is not installed")
 pytest.importorskip("autogen_agentchat", reason="AutoGen AgentChat is not installed")
 
+from autogen_agentchat.teams._group_chat._sequential_routed_agent import SequentialRoutedAgent
 from autogen_core import (
     AgentId,
     DefaultInterventionHandler,
@@ -27,11 +28,12 @@ from autogen_core import (
     TypeSubscription,
     message_handler,
 )
-from autogen_core.models import FunctionExecutionResult
+from autogen_core.models import FunctionExecutionResult, UserMessage
 
 from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy, State
 from agentbreaker.integrations.autogen_core import AutoGenCoreBreaker, HaltedMessage
-from tests.integrations.autogen_teams import LIMIT
+from agentbreaker.verdict import STEER_TEXT
+from tests.integrations.autogen_teams import LIMIT, THANKS, Model, forever
 from tests.integrations.scripts import SCRIPTS, Script
 
 ATTACHED = ("runtime", "observer", "both")
@@ -187,7 +189,10 @@ async def test_a_ring_of_calls_is_cut(attached: str, names: tuple[str, ...]) -> 
     guard = Guard()
     breaker, handled, got = await ring(attached, guard, names)
     assert guard.decision("c").code == "AB103"
-    assert len(handled) <= 3 * len(names)
+    if attached == "observer":
+        assert len(handled) <= 3 * len(names)
+    else:  # where the first call of the ring comes once more, word for word
+        assert len(handled) == len(names) + 1
     assert not breaker.faults
     assert len(breaker._traffic) == 0
     if attached == "observer":
@@ -205,6 +210,210 @@ async def test_a_ring_is_cut_where_it_closes(attached: str) -> None:
     _, handled, _ = await ring(attached, guard, ("ann", "bob"))
     assert guard.decision("c").code == "AB103"
     assert handled == ["ann", "bob"]
+
+
+class OneAtATime(SequentialRoutedAgent):
+    """AutoGen's own agent with a lock: asks the other one, and waits for the answer."""
+
+    def __init__(self, following: str, handled: list[str], words: str) -> None:
+        super().__init__("one message at a time", sequential_message_types=[Say])
+        self._following = following
+        self._handled = handled
+        self._words = words
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> Say:
+        self._handled.append(self.id.type)
+        answer: Say = await self.send_message(Say(self._words), AgentId(self._following, "default"))
+        return answer
+
+
+class Locked(RoutedAgent):
+    """An agent with a lock of its own, of which nobody knows."""
+
+    def __init__(self, following: str, handled: list[str], words: str) -> None:
+        super().__init__("one message at a time")
+        self._lock = asyncio.Lock()
+        self._following = following
+        self._handled = handled
+        self._words = words
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> Say:
+        async with self._lock:
+            self._handled.append(self.id.type)
+            answer: Say = await self.send_message(Say(self._words), AgentId(self._following, "default"))
+            return answer
+
+
+WORDS = ("Which of the 613 entries of March do you mean?", "Those that Emden sent, or the 47 from Leer?")
+
+
+async def locked_ring(runtime: Any, made: Any, handled: list[str]) -> None:
+    """Two agents that ask each other different things while they hold their locks."""
+    await made.register(runtime, "ann", functools.partial(made, "bob", handled, WORDS[0]))
+    await made.register(runtime, "bob", functools.partial(made, "ann", handled, WORDS[1]))
+
+
+async def test_a_ring_of_locked_agents_hangs_without_us() -> None:
+    """What is to be prevented: AutoGen itself waits for ever, after each of the two was asked once."""
+    inner = SingleThreadedAgentRuntime()
+    handled: list[str] = []
+    await locked_ring(inner, OneAtATime, handled)
+    inner.start()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(inner.send_message(Say("Find out why it differs."), AgentId("ann", "default")), 0.3)
+    assert handled == ["ann", "bob"]
+    for task in inner._background_tasks:
+        task.cancel()
+
+
+@pytest.mark.parametrize("made", [OneAtATime, Locked])
+async def test_a_ring_of_locked_agents_is_cut_before_it_hangs(made: type[Any]) -> None:
+    """The first call to an agent that handles one message at a time, and waits for it, is AB103, whatever it says."""
+    guard = Guard()
+    named = ("ann", "bob") if made is Locked else ()
+    breaker = AutoGenCoreBreaker(guard, conversation_id="c", one_at_a_time=named)
+    inner = SingleThreadedAgentRuntime()
+    runtime = breaker.runtime(inner)
+    handled: list[str] = []
+    await locked_ring(runtime, made, handled)
+    inner.start()
+    with pytest.raises(ConversationHaltedError, match="Recursive call: ann and bob"):
+        await asyncio.wait_for(runtime.send_message(Say("Find out why it differs."), AgentId("ann", "default")), LIMIT)
+    await asyncio.wait_for(inner.stop_when_idle(), LIMIT)
+    assert guard.decision("c").code == "AB103"
+    assert handled == ["ann", "bob"]
+    assert len(breaker._traffic) == 0
+    assert not breaker._traffic._served
+
+
+class Boss(RoutedAgent):
+    """Gives work out, and answers the questions that come back while it waits."""
+
+    def __init__(self, laps: int) -> None:
+        super().__init__("a boss")
+        self._laps = laps
+        self._handled = 0
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> Say:
+        if message.content.startswith("Which"):
+            self._handled += 1
+            return Say(f"Number {self._handled * 7919}, of hall {self._handled * 613}.")
+        told = []
+        for lap in range(self._laps):
+            task = Say(f"Weigh crate {lap * 4711 + 13} of the delivery.")
+            told.append((await self.send_message(task, AgentId("worker", "default"))).content)
+        return Say(f"{len(told)} crates were weighed.")
+
+
+class Worker(RoutedAgent):
+    """Asks its boss back, in the middle of the work."""
+
+    def __init__(self) -> None:
+        super().__init__("a worker")
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> Say:
+        answer = await self.send_message(Say(f"Which one is meant by: {message.content}"), AgentId("boss", "default"))
+        return Say(f"It is done. {answer.content}")
+
+
+@pytest.mark.parametrize("attached", ATTACHED)
+async def test_a_question_back_is_no_ring(attached: str) -> None:
+    """A worker that asks the boss who waits for it, and gets an answer each time, is let through without a warning."""
+    guard = Recording()
+    breaker = AutoGenCoreBreaker(guard, conversation_id="c")
+    runtime, inner = runtimes(breaker, attached)
+    await Boss.register(runtime, "boss", lambda: Boss(12))
+    await Worker.register(runtime, "worker", Worker)
+    inner.start()
+    got = await asyncio.wait_for(runtime.send_message(Say("Weigh them all."), AgentId("boss", "default")), LIMIT)
+    await asyncio.wait_for(inner.stop_when_idle(), LIMIT)
+    assert got == Say("12 crates were weighed.")
+    assert set(guard.actions) == {"allow"}
+
+
+class Starter(SequentialRoutedAgent):
+    """Starts a call without waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__("a starter", sequential_message_types=[Say])
+        self.started: list[asyncio.Task[Any]] = []
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> Say:
+        if message.content.startswith("Which"):
+            return Say("The one from Emden.")
+        sent = self.send_message(Say("Weigh crate 4711."), AgentId("worker", "default"))
+        self.started.append(asyncio.ensure_future(sent))
+        return Say("It is on its way.")
+
+
+async def test_a_call_that_nobody_waits_for_holds_nobody_up() -> None:
+    """An agent with a lock that has ended its turn may be asked back by what it started."""
+    guard = Recording()
+    breaker = AutoGenCoreBreaker(guard, conversation_id="c")
+    inner = SingleThreadedAgentRuntime()
+    runtime = breaker.runtime(inner)
+    await Starter.register(runtime, "boss", Starter)
+    await Worker.register(runtime, "worker", Worker)
+    inner.start()
+    got = await asyncio.wait_for(runtime.send_message(Say("Weigh it."), AgentId("boss", "default")), LIMIT)
+    starter = await runtime.try_get_underlying_agent_instance(AgentId("boss", "default"), Starter)
+    done = await asyncio.wait_for(asyncio.gather(*starter.started), LIMIT)
+    await asyncio.wait_for(inner.stop_when_idle(), LIMIT)
+    assert got == Say("It is on its way.")
+    assert done == [Say("It is done. The one from Emden.")]
+    assert set(guard.actions) == {"allow"}
+
+
+class Chatty(RoutedAgent):
+    """Asks the next one something else each time, and waits for the answer."""
+
+    def __init__(self, following: str, handled: list[str], says: Any) -> None:
+        super().__init__("part of a ring")
+        self._following = following
+        self._handled = handled
+        self._says = says
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> Say:
+        self._handled.append(self.id.type)
+        words = Say(self._says(len(self._handled)))
+        answer: Say = await self.send_message(words, AgentId(self._following, "default"))
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("says", "most"),
+    [
+        (lambda number: f"Please pass it on, for the {number}th time: find out why it differs.", 5),
+        (lambda number: " ".join(f"{word}{number * 7919}" for word in ("crate", "hall", "silo", "pier", "bay")), 11),
+    ],
+    ids=["reworded", "something new each time"],
+)
+@pytest.mark.parametrize("names", [("ann", "bob"), ("ann", "bob", "eve"), tuple("abcdefg")])
+async def test_a_ring_that_words_it_anew_is_cut_too(says: Any, most: int, names: tuple[str, ...]) -> None:
+    """Re-worded, it is cut at the third re-entry; with something new each time by the eleventh open call."""
+    guard = Guard()
+    breaker = AutoGenCoreBreaker(guard, conversation_id="c")
+    inner = SingleThreadedAgentRuntime()
+    runtime = breaker.runtime(inner)
+    handled: list[str] = []
+    for number, name in enumerate(names):
+        following = names[(number + 1) % len(names)]
+        await Chatty.register(runtime, name, functools.partial(Chatty, following, handled, says))
+    inner.start()
+    with pytest.raises(ConversationHaltedError, match="Recursive call"):
+        await asyncio.wait_for(
+            runtime.send_message(Say("Find out why it differs."), AgentId(names[0], "default")), LIMIT
+        )
+    await asyncio.wait_for(inner.stop_when_idle(), LIMIT)
+    assert guard.decision("c").code == "AB103"
+    # Of the calls between agents the last one is not made, and the first agent is asked by the application.
+    assert len(handled) <= min(11, max(most, len(names) + 3))
 
 
 async def test_an_agent_that_asks_itself_is_cut() -> None:
@@ -337,6 +546,80 @@ async def test_shadow(attached: str) -> None:
     assert not [echo for echo in echoes if echo.withheld]
     assert breaker.withheld[Action.HALT] >= 1
     assert guard.state("c") is State.METRICS_ONLY
+
+
+class Speaker(RoutedAgent):
+    """Publishes what its model says to what it hears."""
+
+    def __init__(self, client: Any, left: list[int]) -> None:
+        super().__init__("a speaker")
+        self._client = client
+        self._left = left
+
+    @message_handler
+    async def on_say(self, message: Say, ctx: MessageContext) -> None:
+        if self._left:
+            self._left.pop()
+            said = await self._client.create([UserMessage(content=message.content, source="hall")])
+            await self.publish_message(Say(said.content), TopicId(self.id.type, "default"))
+
+
+async def speakers(attached: str, guard: Guard, model: Model, most: int) -> AutoGenCoreBreaker:
+    """Two agents with a wrapped model that answer each other, each on a topic of its own, at most so often."""
+    breaker = AutoGenCoreBreaker(guard, conversation_id="c")
+    runtime, inner = runtimes(breaker, attached)
+    client, left = breaker.model_client(model), list(range(most))
+    for name, other in (("ann", "bob"), ("bob", "ann")):
+        await Speaker.register(runtime, name, lambda: Speaker(client, left))
+        await runtime.add_subscription(TypeSubscription(other, name))
+    inner.start()
+    await runtime.publish_message(Say("Please agree on a date."), TopicId("bob", "default"))
+    await asyncio.wait_for(inner.stop_when_idle(), LIMIT)
+    return breaker
+
+
+@pytest.mark.parametrize("attached", ATTACHED)
+async def test_steer(attached: str) -> None:
+    """The next call of a wrapped model client carries the steer text, once; what complies goes on."""
+    facts = [f"Pier {n * 7919 % 613} takes {n * 31} crates on the {n}th of May." for n in range(40)]
+    model = Model([*THANKS * 2, *facts])
+    guard = Recording(Policy(ladder={"warn": 1.0, "steer": 1.5, "halt": 8.0}))
+    breaker = await speakers(attached, guard, model, 30)
+    told = [number for number, asked in enumerate(model.asked) if asked[-1].content == STEER_TEXT]
+    assert len(told) == 1
+    assert model.calls == 30
+    assert guard.state("c") is State.CLOSED
+    assert {action for action in guard.actions if action != "allow"} <= {"warn", "steer"}
+    assert not breaker.faults
+
+
+@pytest.mark.parametrize("attached", ATTACHED)
+async def test_tokens_and_budget_of_free_agents(attached: str) -> None:
+    """A wrapped client counts what agents of one's own spend, and begins no call that could exceed the budget."""
+    facts = [f"Pier {n * 7919 % 613} takes {n * 31} crates on the {n}th of May." for n in range(90)]
+    guard = Recording(Policy(budgets={"max_tokens": 5000}))
+    model = Model(facts, usage=(100, 100))
+    await speakers(attached, guard, model, 80)
+    account = guard.account("c")
+    assert guard.decision("c").code == "AB602"
+    # 100 tokens of a prompt and 4,096 of an answer are held before each call.
+    assert account.tokens == 200 * model.calls <= 5000 - 4196 + 200
+    assert model.calls >= 4
+    assert account.held_tokens == 0
+
+
+@pytest.mark.parametrize("attached", ATTACHED)
+async def test_finish(attached: str) -> None:
+    """Where the policy says finish, the same happens as on a halt, and the reason is the final answer's."""
+    guard = Recording(Policy(ladder={"finish": 4.0, "halt": 12.0}))
+    model = Model(forever())
+    breaker = await speakers(attached, guard, model, 80)
+    decision = guard.decision("c")
+    assert decision.action is Action.FINISH
+    assert model.calls < 40
+    assert breaker.words(decision) == f"[agentbreaker] This conversation was ended: {decision.reason}."
+    with pytest.raises(ConversationHaltedError):
+        breaker.stop_if_open()
 
 
 @pytest.mark.parametrize("attached", ATTACHED)
@@ -478,5 +761,6 @@ def test_a_ring_across_two_processes_is_cut(policy: str) -> None:
     told = json.loads(done.stdout.splitlines()[-1])
     assert "AB103" in told["codes"]
     assert "Recursive call" in told["error"]
+    assert len(set(told["processes"])) == 2
     if policy == "strict":
         assert told["handled"] == 1

@@ -11,11 +11,12 @@ import pytest
 
 pytest.importorskip("autogen_agentchat", reason="AutoGen AgentChat is not installed")
 
-from autogen_agentchat.agents import SocietyOfMindAgent, UserProxyAgent
+from autogen_agentchat.agents import MessageFilterAgent, MessageFilterConfig, SocietyOfMindAgent, UserProxyAgent
 from autogen_agentchat.base import Handoff, TerminatedException
 from autogen_agentchat.conditions import MaxMessageTermination
 from autogen_agentchat.messages import CodeExecutionEvent, CodeGenerationEvent, SelectSpeakerEvent, TextMessage
 from autogen_agentchat.teams import MagenticOneGroupChat, RoundRobinGroupChat, Swarm
+from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import (
     DefaultInterventionHandler,
     DropMessage,
@@ -25,11 +26,13 @@ from autogen_core import (
 )
 from autogen_core.code_executor import CodeBlock, CodeResult
 from autogen_core.models import CreateResult, RequestUsage, UserMessage
+from autogen_core.tools import StaticStreamWorkbench
 from pydantic import BaseModel
 
 from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy, State, VirtualClock
 from agentbreaker.integrations._autogen_ledger import Reply
-from agentbreaker.integrations.autogen import AutoGenBreaker, guard_team
+from agentbreaker.integrations.autogen import AutoGenBreaker, GuardedClient, guard_team
+from agentbreaker.pricing import Pricing
 from tests.integrations.autogen_teams import (
     LIMIT,
     SHAPES,
@@ -262,7 +265,112 @@ async def test_a_cap_in_dollars_stops_the_next_call() -> None:
     team = RoundRobinGroupChat(two(client), termination_condition=breaker.termination())
     await run(team, "run", TASK)
     assert guard.decision("c").code == "AB603"
-    assert model.calls == 7  # 0.0015 dollars each: the seventh turned out dearer than its prompt looked
+    # 0.0015 dollars each; before a call its prompt and 4,096 tokens of an answer are held, which makes 0.0025 at least.
+    assert model.calls == 5
+    assert guard.account("c").cost_usd == pytest.approx(5 * 0.0015)
+
+
+async def test_prices_of_ones_own() -> None:
+    """A model that nobody else knows is priced by the table that is given, the manager's calls too."""
+    guard = Recording()
+    model = Model(
+        [f"Fact {number}: pier {number} is {number * 7} m long." for number in range(9)], config_model="house"
+    )
+    team = SHAPES["Selector"](model)
+    team._max_turns = 3
+    selector: Any = team
+    selector._model_client.config_model = "house"
+    prices = Pricing({"house": {"input": 1000.0, "output": 2000.0}})
+    breaker = guard_team(team, guard, pricing=prices)
+    await run(team, "run", TASK)
+    asked = selector._model_client.calls
+    assert guard.account(breaker.conversation_id).cost_usd == pytest.approx(0.02 * (model.calls + asked))
+    paid = [message.sender for message in guard.seen if message.kind == "system"]
+    assert paid == ["SelectorGroupChatManager"] * asked
+    assert breaker.pricing.unpriced == {}
+
+
+class Boss:
+    """A boss who asks a helper, again and again, and the helper, who is a tool of his."""
+
+    def __init__(self, kind: str, answers: Any, work: Any = None) -> None:
+        self.model = Model(call("helper", {"task": f"Where is crate {n * 4711 + 13}?"}, f"b{n}") for n in range(200))
+        self.helpers = Model(answers)
+        tools = [work] if work else None
+        helper = assistant("helper", self.helpers, tools=tools, max_tool_iterations=60, description="A helper.")
+        if kind == "agent":
+            used: Any = AgentTool(helper, return_value_as_last_message=True)
+        elif kind == "team":
+            # With the condition of a team that is left to itself: one answer, or as many calls as it likes.
+            team = RoundRobinGroupChat([helper], max_turns=1)
+            used = TeamTool(team, name="helper", description="A team.", return_value_as_last_message=True)
+        else:
+            deep = assistant("middle", Model(forever([call("helper", {"task": "Look."}), "It is done."])))
+            deep._workbench = [StaticStreamWorkbench([AgentTool(helper)])]
+            used = AgentTool(MessageFilterAgent("helper", deep, MessageFilterConfig(per_source=[])))
+        self.helper = helper
+        self.boss = assistant("boss", self.model, tools=[used], max_tool_iterations=200)
+        self.team = RoundRobinGroupChat([self.boss], max_turns=1)
+
+
+@pytest.mark.parametrize("mode", ["run", "stream"])
+@pytest.mark.parametrize("kind", ["agent", "team", "deep"])
+async def test_a_loop_inside_a_tool_that_is_an_agent_is_found(kind: str, mode: str) -> None:
+    """``guard_team`` finds agents and teams in the tools of agents, and stops them inside; no model is asked then."""
+    boss = Boss(kind, forever([call("look", {"where": "the harbour"})]), look)
+    breaker = guard_team(boss.team, guard := Recording())
+    result = await run(boss.team, mode, TASK)
+    assert isinstance(boss.helper._model_client, GuardedClient)
+    decision = guard.decision(breaker.conversation_id)
+    assert (decision.action, decision.code) == (Action.HALT, "AB301")
+    assert boss.helpers.calls < 10
+    assert boss.model.calls == 1
+    assert {message.sender for message in guard.seen if message.kind == "tool_call"} >= {"helper"}
+    assert (result.stop_reason or "").startswith("[agentbreaker] This conversation was halted: ")
+    halt = breaker.halts.of(breaker.conversation_id)
+    assert halt is not None
+    assert halt.refused >= 1
+    assert not breaker.faults
+
+
+@pytest.mark.parametrize("mode", ["run", "stream"])
+@pytest.mark.parametrize("kind", ["agent", "team"])
+async def test_a_tool_that_is_an_agent_and_brings_something_new_goes_on(kind: str, mode: str) -> None:
+    """Twelve questions with twelve answers pass without a warning, each word and each token counted once."""
+    answers = [f"Crate {n * 4711 + 13} lies at pier {n * 7}, under {n * 31 + 5} sacks of barley." for n in range(12)]
+    boss = Boss(kind, [*answers, "Nobody asks me."])
+    asks: list[Any] = [call("helper", {"task": f"Where is crate {n * 4711 + 13}?"}, f"b{n}") for n in range(12)]
+    boss.model._lines = iter([*asks, "All were found."])
+    guard = Recording()
+    warned: list[str] = []
+    observe = guard.observe
+
+    def noted(message: Message) -> Any:
+        decision = observe(message)
+        warned.append(decision.action.value)
+        return decision
+
+    guard.observe = noted  # type: ignore[method-assign]
+    breaker = guard_team(boss.team, guard)
+    await run(boss.team, mode, TASK)
+    assert boss.model.calls == 13
+    assert boss.helpers.calls == 12
+    assert set(warned) == {"allow"}
+    assert guard.account(breaker.conversation_id).tokens == 15 * (13 + 12)
+    said = [message for message in guard.seen if message.sender == "helper" and message.kind == "message"]
+    assert [message.content for message in said] == answers
+    assert not breaker.faults
+
+
+async def test_agents_that_are_tools_of_each_other_are_met_once() -> None:
+    """A ring of tools does not make the walk endless."""
+    one, other = assistant("one", Model(forever())), assistant("other", Model(forever()))
+    one._workbench = [StaticStreamWorkbench([AgentTool(other)])]
+    other._workbench = [StaticStreamWorkbench([AgentTool(one)])]
+    guard_team(RoundRobinGroupChat([one, other], max_turns=1))
+    assert isinstance(one._model_client, GuardedClient)
+    assert isinstance(one._model_client._client, Model)
+    assert isinstance(other._model_client._client, Model)
 
 
 async def test_a_call_that_is_not_made_can_raise() -> None:
@@ -443,7 +551,7 @@ async def test_an_error_of_a_model_is_the_users() -> None:
     team = RoundRobinGroupChat(two(client), termination_condition=breaker.termination())
     with pytest.raises(RuntimeError, match="no such model"):
         await run(team, "run", TASK)
-    assert breaker._calls == 0
+    assert breaker._watch.flying("c") == 0
     assert guard._conversations["c"].reserved_tokens == 0
 
 
