@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from agentbreaker.breaker import Breaker
 from agentbreaker.detectors import build_detectors
-from agentbreaker.detectors.base import Resting
 from agentbreaker.graph import CallGraph
 from agentbreaker.incident import Incident, Turn, sentence_of, split_laps
 from agentbreaker.message import Usage
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from agentbreaker.breaker import BreakerConfig
     from agentbreaker.clock import Clock
     from agentbreaker.config import PolicySettings
-    from agentbreaker.detectors.base import Detector
+    from agentbreaker.detectors.base import Detector, Resting
     from agentbreaker.message import Message
     from agentbreaker.verdict import Action, Decision, Signal, State, Verdict
 
@@ -110,8 +109,9 @@ class Conversation:
         self.detectors = detectors
         # The detectors that have to be asked about progress: all of them, or those that are never at rest.
         self.asked = detectors
-        self._resting: tuple[Resting, ...] = tuple(one for one in detectors if isinstance(one, Resting))
-        self._watchful = tuple(one for one in detectors if not isinstance(one, Resting))
+        # Not `isinstance`: for a protocol that takes longer than all the rest of a new conversation.
+        self._resting = tuple(cast("Resting", one) for one in detectors if hasattr(one, "at_rest"))
+        self._watchful = tuple(one for one in detectors if not hasattr(one, "at_rest"))
 
     def rest(self) -> None:
         """Ask only the watchful detectors about progress, from now on, if all others are at rest."""

@@ -43,13 +43,19 @@ _MAX_WAIT = 8
 def receive(run: Run, node: Node, triggers: Iterable[str], pushed: Said) -> list[Message]:
     """Deliver to a node that starts what the nodes before it said, or what the person said."""
     graph, step = node.graph, node.step
-    for old in [old for old in graph.ended if old < step - 1]:
-        del graph.ended[old]
+    ended, waiting = graph.ended, graph.waiting
+    while ended and (first := next(iter(ended))) < step - 1:  # the oldest come first
+        del ended[first]
     messages: list[Message] = []
-    for late in [late for late in graph.waiting.values() if late.step < step - _MAX_WAIT]:
+    while waiting and (late := next(iter(waiting.values()))).step < step - _MAX_WAIT:
         messages += deliver(run.root, late, None)
+        waiting.pop(late.run_id, None)
     received, inferred = senders(graph, node.name, step, triggers)
     for n, sender in enumerate(received):
+        if not (sender.sent or pushed):  # the usual step
+            delivered = deliver(run.root, sender, node, inferred=inferred)
+            messages = messages + delivered if messages else delivered
+            continue
         again = sender.sent and not (inferred and n)
         if pushed and not any(isinstance(part, BaseMessage) for part in sender.said):
             sender.said = []  # each target of a Send gets its own part of it
@@ -86,7 +92,8 @@ def deliver(
         return []
     sender.sent = True
     graph.waiting.pop(sender.run_id, None)
-    messages, tools = [], False
+    messages: list[Message] = []
+    tools = False
     for i, part in enumerate(sender.said):
         identity = str(sender.run_id) if i == 0 else f"{sender.run_id}:{i}"
         if isinstance(part, str):
@@ -120,7 +127,7 @@ def deliver(
                 messages.append(tool_message(root, "tool_call", sender.actor, tool, f"{identity}:call:{n}"))
     sender.said = []
     spend(sender, graph)
-    if messages or tools or sender.changed:
+    if sender.changed or messages or tools:
         root.silent = 0
     elif sender.calls:
         root.silent += 1

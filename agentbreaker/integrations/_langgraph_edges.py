@@ -66,6 +66,7 @@ _MAX_ROOTS = 4096
 _QUIET_CALLS = 8
 
 _HIDDEN = "langsmith:hidden"
+_NOTHING: Mapping[str, Any] = {}
 
 #: What LangGraph calls a graph that was given no name.
 _UNNAMED = "LangGraph"
@@ -100,72 +101,85 @@ class Edges:
         inputs: Any = None,
     ) -> tuple[Run, list[Message]]:
         """A run starts; if it is a node, the outputs that it receives become messages."""
-        about, labels = metadata or {}, tags or ()
+        about = metadata or _NOTHING
+        step, sequel = steps_of(tags) if tags else (None, 0)
         path = about.get("langgraph_path") or ()
-        step, sequel = steps_of(labels)
-        said = human_input(inputs) if parent_run_id is None else []
+        said = human_input(inputs) if parent_run_id is None else None
         pushed: Said = []
-        if step is not None and path and path[0] == "__pregel_push":
-            pushed = [part for part in new_text(inputs, {})[0] if isinstance(part, str)]
-        before = snapshot(inputs) if step is not None or (path and path[-1] is True) else {}
+        before: Snapshot | None = None
+        if step is not None or (path and path[-1] is True):
+            before = snapshot(inputs)
+            if step is not None and path and path[0] == "__pregel_push":
+                pushed = [part for part in new_text(inputs, {})[0] if isinstance(part, str)]
         with self._lock:
             if run_id in self._index:  # the same handler was attached twice
                 return self._index[run_id], []
             parent = self._index.get(parent_run_id) if parent_run_id else None
-            run = self._open(run_id, parent, about, name)
-            run.human = said or (parent.human if parent else [])
+            run = self._open(run_id, parent, about, name, said)
             if parent is None:
                 return run, []
             if step is not None:
-                node = self._enter(run, parent, step, before, about.get("lc_agent_name"))
-                if _HIDDEN in labels:
+                node = self._enter(run, parent, step, before or {}, about.get("lc_agent_name"))
+                if tags is not None and _HIDDEN in tags:
                     node.hidden = True
                     return run, []
                 messages = receive(run, node, about.get("langgraph_triggers") or (), pushed)
                 node.born = run.root.count
                 return run, messages
-            in_task = parent.node is not None and parent.node.task
-            if sequel and path and path[-1] is True and not in_task:  # a task of the functional API
-                self._enter(run, run, 0, before).task = True
-            elif parent.own and sequel > 1:  # what follows the node's own function: its routers and writers
-                run.router = True
+            if sequel:
+                in_task = parent.node is not None and parent.node.task
+                if before is not None and not in_task:  # a task of the functional API
+                    self._enter(run, run, 0, before).task = True
+                elif parent.own and sequel > 1:  # what follows the node's own function: its routers and writers
+                    run.router = True
             return run, []
 
     def end(self, run_id: UUID, output: Any) -> list[Message]:
         """A chain run ends with `output`."""
-        with self._lock:
-            run = self._index.get(run_id)
-            node = run.node if run is not None and (run.own or run.router) else None
+        run = self._index.get(run_id)
         if run is None:
             return []
+        node = run.node if run.own or run.router else None
         said: Said = []
-        changed, routes = False, frozenset[str]()
+        changed = False
+        routes: frozenset[str] | None = None
         costs: list[tuple[BaseMessage, Usage, str | None]] = []
         if node is not None:  # outside the lock: comparing states runs code of theirs
             if run.own and not node.hidden:
                 said, changed = new_text(output, node.before)
-                costs = costs_of(said, node.before, self._paid.is_new)
-            routes = frozenset(targets(output)) if run.router or not isinstance(output, str) else routes
+                if said:
+                    costs = costs_of(said, node.before, self._paid.is_new)
+            if output.__class__ is not dict and (run.router or not isinstance(output, str)):
+                routes = frozenset(targets(output))
         with self._lock:
-            messages: list[Message] = []
-            if node is not None:
+            if node is None:
+                return self._close(run)
+            if routes:
                 node.routes |= routes
-            if node is not None and run.own:
-                node.before = {}
-                node.said, node.changed = said, changed
-                for part, usage, model in costs:
-                    if not self._paid.covers(part, usage):
-                        self.unseen_calls += 1
-                        node.calls += 1
-                        charge(node.spent, model, usage)
-                if node.task:
-                    messages = deliver(run.root, node, None)
-                    spend(node.graph.around or node, node.graph)
-                elif not node.hidden:
-                    node.graph.waiting[node.run_id] = node
-                    node.graph.ended.setdefault(node.step, []).append(node)
-                    node.graph.last[node.name] = node
-            return messages + self._close(run)
+            if not run.own:
+                return self._close(run)
+            node.before = {}
+            node.said, node.changed = said, changed
+            for part, usage, model in costs:
+                if not self._paid.covers(part, usage):
+                    self.unseen_calls += 1
+                    node.calls += 1
+                    charge(node.spent, model, usage)
+            messages: list[Message] = []
+            graph = node.graph
+            if node.task:
+                messages = deliver(run.root, node, None)
+                spend(graph.around or node, graph)
+            elif not node.hidden:
+                graph.waiting[node.run_id] = node
+                ended = graph.ended.get(node.step)
+                if ended is None:
+                    graph.ended[node.step] = [node]
+                else:
+                    ended.append(node)
+                graph.last[node.name] = node
+            closed = self._close(run)
+            return messages + closed if messages else closed
 
     def run(self, run_id: UUID) -> Run | None:
         """The record of a run that goes on."""
@@ -290,18 +304,21 @@ class Edges:
 
     # Below, the lock is held.
 
-    def _open(self, run_id: UUID, parent: Run | None, about: Mapping[str, Any], name: str | None) -> Run:
+    def _open(
+        self, run_id: UUID, parent: Run | None, about: Mapping[str, Any], name: str | None, said: Said | None = None
+    ) -> Run:
         if parent is None:
             thread = self._conversation_id or about.get("thread_id")
             root = self._roots[run_id] = Root(run_id, str(run_id) if thread is None else str(thread))
             root.handoffs, root.paid = self._handoffs, self._paid
             while len(self._roots) > _MAX_ROOTS:
                 self._forget(next(iter(self._roots.values())))
+            node = speaker = None
+            human = said if said is not None else []
         else:
-            root = parent.root
-        speaker = str(about.get("langgraph_node") or name or "")
-        run = Run(run_id, root, parent, parent.node if parent else None, name=speaker)
-        run.speaker = parent.speaker if parent else None
+            root, node, speaker, human = parent.root, parent.node, parent.speaker, said or parent.human
+        called = about.get("langgraph_node") or name or ""
+        run = Run(run_id, root, parent, node, human, called if called.__class__ is str else str(called), speaker)
         self._index[run_id] = root.runs[run_id] = run
         return run
 
@@ -326,11 +343,13 @@ class Edges:
         """Forget an ended run; an ended graph hands what nobody received to the node around it, or to the person."""
         messages: list[Message] = []
         graph = run.graph
-        if graph is not None and graph.around is not None:
+        if graph is None:
+            pass
+        elif graph.around is not None:
             for node in graph.waiting.values():
                 spend(graph, node)
             spend(graph.around, graph)
-        elif graph is not None:
+        else:
             for node in list(graph.waiting.values()):
                 if node.said or node.spent:
                     messages += deliver(run.root, node, None, "user")

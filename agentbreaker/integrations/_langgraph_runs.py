@@ -58,6 +58,8 @@ _MAX_NAMELESS = 256
 _HANDOFFS = ("transfer_to_", "transfer_back_to_", "handoff_to_", "hand_off_to_")
 _MAX_HANDOFFS = 1000
 
+_NOBODY: list[Node] = []
+
 #: Tokens by the model that used them: prices differ, so what several models used is never summed.
 Spent = dict[str | None, Usage]
 
@@ -166,6 +168,10 @@ class Root:
     handoffs: set[str] = field(default_factory=set)
     paid: Paid = field(default_factory=Paid)
     stops: int = 0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = str(self.run_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -176,14 +182,14 @@ class Run:
     root: Root
     parent: Run | None = None
     node: Node | None = None
+    human: Said = field(default_factory=list)
+    name: str = ""
+    speaker: str | None = None
     own: bool = False
     call: bool = False
     graph: Graph | None = None
     router: bool = False
-    name: str = ""
-    human: Said = field(default_factory=list)
     tool: Tool | None = None
-    speaker: str | None = None
     caller: str = ""
 
     @property
@@ -231,8 +237,12 @@ def senders(graph: Graph, name: str, step: int, triggers: Iterable[str]) -> tupl
 
     Where nobody named the node and several nodes finished just before it, each of them may have been the one.
     """
-    ended = graph.ended.get(step - 1, [])
-    if routed := [node for node in ended if name in node.routes]:
+    ended = graph.ended.get(step - 1, _NOBODY)
+    one = len(ended) == 1
+    if one:  # the usual step
+        if name in ended[0].routes:
+            return ended, False
+    elif routed := [node for node in ended if name in node.routes]:
         return routed, False
     for trigger in triggers:  # all triggers the node was built with, not only the one that fired
         if trigger.startswith("join:"):
@@ -240,6 +250,8 @@ def senders(graph: Graph, name: str, step: int, triggers: Iterable[str]) -> tupl
             nodes = [node for node in joined if node is not None]
             if len(nodes) == len(joined) and any(node.step == step - 1 for node in nodes):
                 return nodes, False
+    if one:
+        return ended, False
     return [node for node in ended if not node.routes] or ended, len(ended) > 1
 
 
@@ -276,7 +288,8 @@ def message(
         content,
         role,
         message_id,
-        run_id=str(root.run_id),
+        None,
+        root.name,
         model=model,
         usage=usage,
         inferred=inferred,
@@ -300,15 +313,18 @@ def charge(spent: Spent, model: str | None, usage: Usage | None) -> None:
 
 def spend(on: Node | Graph, of: Node | Graph) -> None:
     """Move the tokens of `of` onto `on`."""
-    for model, usage in of.spent.items():
-        charge(on.spent, model, usage)
-    of.spent.clear()
+    if of.spent:
+        for model, usage in of.spent.items():
+            charge(on.spent, model, usage)
+        of.spent.clear()
 
 
 def bill(root: Root, actor: str, carrier: Message | None, spent: Spent, identity: str) -> list[Message]:
     """Put the latest model's tokens on `carrier`, and those of every other model on a message that says no more."""
-    bills = []
-    if carrier is not None and spent:
+    bills: list[Message] = []
+    if not spent:
+        return bills
+    if carrier is not None:
         carrier.model, carrier.usage = spent.popitem()
     for n, (model, usage) in enumerate(spent.items()):
         bills.append(message(root, actor, None, "", f"{identity}:usage:{n}", usage, model, kind="system"))

@@ -70,7 +70,7 @@ from agentbreaker.guard import Guard
 from agentbreaker.integrations.base import Once
 from agentbreaker.message import Message
 from agentbreaker.pricing import Pricing
-from agentbreaker.verdict import Action, Decision
+from agentbreaker.verdict import ALLOW, Action, Decision
 
 if TYPE_CHECKING:
     from agentbreaker.integrations.langchain import BreakerMiddleware
@@ -97,10 +97,7 @@ def _contained(hook: _Hook) -> _Hook:
         except Stopped:
             raise
         except Exception as error:
-            self.faults[type(error).__name__] += 1
-            _log.warning("%s failed with %s; the graph goes on", hook.__name__, type(error).__name__)
-            if hook.__name__.endswith(("_end", "_error")):
-                self._edges.discard(kwargs["run_id"])
+            self._failed(hook.__name__, error, kwargs["run_id"])
 
     return cast(_Hook, wrapper)
 
@@ -168,7 +165,8 @@ class LangGraphBreaker(BaseCallbackHandler):
 
     # Chains: graphs, their nodes, and what runs inside them.
 
-    @_contained
+    # The two that are called in every step spare themselves the wrapper.
+
     def on_chain_start(
         self,
         serialized: dict[str, Any] | None,
@@ -178,22 +176,33 @@ class LangGraphBreaker(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
-        run, messages = self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name"), tags, inputs)
-        if self.decides_in_agents and is_agent_node(kwargs.get("name"), metadata):
-            self._observe(messages, run)
-        elif run.own:
-            self._admit(run, messages)
+        try:
+            run, messages = self._edges.start(run_id, parent_run_id, metadata, name, tags, inputs)
+            if run.own:
+                if self.decides_in_agents and is_agent_node(name, metadata):
+                    self._observe(messages, run)
+                else:
+                    self._admit(run, messages)
+        except Stopped:
+            raise
+        except Exception as error:
+            self._failed("on_chain_start", error, run_id)
 
-    @_contained
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note what a node said; the end of a run never stops anything, so that nothing said is lost."""
-        run = self._edges.run(run_id)
-        self._observe(self._edges.end(run_id, outputs), run)
-        if self._edges.unseen_calls:
-            self._blind.warn()
+        try:
+            edges = self._edges
+            run = edges.run(run_id)
+            if messages := edges.end(run_id, outputs):
+                self._observe(messages, run)
+            if edges.unseen_calls:
+                self._blind.warn()
+        except Exception as error:
+            self._failed("on_chain_end", error, run_id)
 
     @_contained
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -296,21 +305,32 @@ class LangGraphBreaker(BaseCallbackHandler):
         run.call = True
 
     def _observe(self, messages: Sequence[Message], run: Run | None = None) -> Decision | None:
-        """Show messages to the guard; return the decision that opened the breaker, if one did."""
-        opened = None
+        """Show messages to the guard.
+
+        Returns:
+            The decision that opened the breaker, or ``ALLOW`` if the guard has nothing to say about any of them.
+        """
+        opened, quiet = None, bool(messages)
         for message in messages:
-            decision = self.guard.observe(self.money.price(message))
+            if message.usage is not None:
+                self.money.price(message)
+            decision = self.guard.observe(message)
+            if decision is ALLOW:  # nearly always
+                continue
+            quiet = False
             if decision.action.opens:
                 opened = opened or decision
             elif decision.would is not None:
                 self.withheld[decision.would] += 1
         if opened is not None and run is not None:
             self.halts.note(run.conversation_id, opened, self._edges.in_flight(run))
-        return opened
+        return ALLOW if quiet else opened
 
     def _admit(self, run: Run, messages: Sequence[Message]) -> None:
         """Show messages to the guard, then stop `run` if the breaker is open, now or since long."""
         decision = self._observe(messages, run)
+        if decision is ALLOW:  # a breaker that is open says so
+            return
         if decision is None:
             try:
                 self.guard.check(run.conversation_id)
@@ -318,6 +338,13 @@ class LangGraphBreaker(BaseCallbackHandler):
                 decision = halted.decision
         if decision is not None:
             self._stop(run, decision)
+
+    def _failed(self, hook: str, error: Exception, run_id: UUID) -> None:
+        """A failure of ours: counted, told by its type, and never the graph's."""
+        self.faults[type(error).__name__] += 1
+        _log.warning("%s failed with %s; the graph goes on", hook, type(error).__name__)
+        if hook.endswith(("_end", "_error")):
+            self._edges.discard(run_id)
 
     def _stop(self, run: Run, decision: Decision) -> NoReturn:
         halt = self.halts.note(run.conversation_id, decision, self._edges.in_flight(run))
