@@ -16,6 +16,7 @@ from agentbreaker.integrations._langgraph_runs import (
     bill,
     expect_twin,
     hands_over,
+    hop,
     is_known,
     message,
     remember,
@@ -52,9 +53,14 @@ def receive(run: Run, node: Node, triggers: Iterable[str], pushed: Said) -> list
         waiting.pop(late.run_id, None)
     received, inferred = senders(graph, node.name, step, triggers)
     for n, sender in enumerate(received):
-        if not (sender.sent or pushed):  # the usual step
-            delivered = deliver(run.root, sender, node, inferred=inferred)
-            messages = messages + delivered if messages else delivered
+        if not (sender.sent or sender.said or sender.calls or sender.spent or graph.spent or pushed):
+            # The usual step of a graph without models: the short form of a delivery.
+            sender.sent = True
+            waiting.pop(sender.run_id, None)
+            if sender.changed:
+                run.root.silent = 0
+            if sender.actor != node.actor or sender.name == node.name:
+                messages.append(hop(run.root, sender.actor, node.actor, inferred=inferred))
             continue
         again = sender.sent and not (inferred and n)
         if pushed and not any(isinstance(part, BaseMessage) for part in sender.said):

@@ -80,6 +80,8 @@ class Edges:
         self._lock = threading.Lock()
         self._roots: OrderedDict[UUID, Root] = OrderedDict()
         self._index: dict[UUID, Run] = {}
+        # What follows a node's own function, by the record of the node.
+        self._routers: dict[UUID, Run] = {}
         self._handoffs: set[str] = set()
         self._paid = Paid()
         self.halts = Halts()
@@ -115,6 +117,8 @@ class Edges:
             if run_id in self._index:  # the same handler was attached twice
                 return self._index[run_id], []
             parent = self._index.get(parent_run_id) if parent_run_id else None
+            if parent is None and parent_run_id in self._routers:
+                parent = self._open(parent_run_id, self._routers[parent_run_id], about, name)
             run = self._open(run_id, parent, about, name, said)
             if parent is None:
                 return run, []
@@ -126,38 +130,52 @@ class Edges:
                 messages = receive(run, node, about.get("langgraph_triggers") or (), pushed)
                 node.born = run.root.count
                 return run, messages
-            if sequel:
-                in_task = parent.node is not None and parent.node.task
-                if before is not None and not in_task:  # a task of the functional API
-                    self._enter(run, run, 0, before).task = True
-                elif parent.own and sequel > 1:  # what follows the node's own function: its routers and writers
-                    run.router = True
+            if sequel and before is not None and not (parent.node is not None and parent.node.task):
+                self._enter(run, run, 0, before).task = True  # a task of the functional API
             return run, []
+
+    def follows(self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any] | None) -> bool:
+        """Whether a run is what follows a node's own function: its routers and writers.
+
+        They need no record of their own, unless something runs inside of them.
+        """
+        node = self._index.get(parent_run_id) if parent_run_id else None
+        if node is None or not node.own or node.node is None:
+            return False
+        path = (metadata or _NOTHING).get("langgraph_path")
+        if path and path[-1] is True and not node.node.task:
+            return False
+        self._routers[run_id] = node
+        return True
 
     def end(self, run_id: UUID, output: Any) -> list[Message]:
         """A chain run ends with `output`."""
+        router = self._routers.pop(run_id, None) if self._routers else None
         run = self._index.get(run_id)
+        if router is not None and router.node is not None and output.__class__ is not dict:
+            routes = frozenset((output,)) if output.__class__ is str else frozenset(targets(output))
+            if routes:
+                with self._lock:
+                    router.node.routes |= routes
         if run is None:
             return []
-        node = run.node if run.own or run.router else None
+        node = run.node if run.own else None
+        if node is None:
+            with self._lock:
+                return self._close(run)
         said: Said = []
         changed = False
-        routes: frozenset[str] | None = None
         costs: list[tuple[BaseMessage, Usage, str | None]] = []
-        if node is not None:  # outside the lock: comparing states runs code of theirs
-            if run.own and not node.hidden:
-                said, changed = new_text(output, node.before)
-                if said:
-                    costs = costs_of(said, node.before, self._paid.is_new)
-            if output.__class__ is not dict and (run.router or not isinstance(output, str)):
-                routes = frozenset(targets(output))
+        # Outside the lock: comparing states runs code of theirs.
+        if not node.hidden:
+            said, changed = new_text(output, node.before)
+            if said:
+                costs = costs_of(said, node.before, self._paid.is_new)
+        plain = output.__class__ is dict or isinstance(output, str)
+        routed = None if plain else frozenset(targets(output))
         with self._lock:
-            if node is None:
-                return self._close(run)
-            if routes:
-                node.routes |= routes
-            if not run.own:
-                return self._close(run)
+            if routed:
+                node.routes |= routed
             node.before = {}
             node.said, node.changed = said, changed
             for part, usage, model in costs:
@@ -183,7 +201,7 @@ class Edges:
 
     def run(self, run_id: UUID) -> Run | None:
         """The record of a run that goes on."""
-        return self._index.get(run_id)
+        return self._index.get(run_id) or self._routers.get(run_id)
 
     def in_flight(self, run: Run) -> int:
         """How many model and tool calls of this conversation go on, those around `run` and itself left out."""
@@ -214,6 +232,7 @@ class Edges:
     def discard(self, run_id: UUID) -> None:
         """Forget a run about which something went wrong."""
         with self._lock:
+            self._routers.pop(run_id, None)
             run = self._index.pop(run_id, None)
             if run is not None and run_id == run.root.run_id:
                 self._forget(run.root)
@@ -228,6 +247,7 @@ class Edges:
             if own:
                 return self.end(run_id, error.args[0])
         with self._lock:
+            self._routers.pop(run_id, None)
             run = self._index.get(run_id)
             if run is None:
                 return []
@@ -366,6 +386,8 @@ class Edges:
         for run_id in root.runs:
             self._index.pop(run_id, None)
         root.runs.clear()
+        for run_id in [run_id for run_id, node in self._routers.items() if node.root is root]:
+            del self._routers[run_id]
 
 
 #: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.

@@ -29,6 +29,7 @@ __all__ = [
     "expect_twin",
     "find_call",
     "hands_over",
+    "hop",
     "is_agent_node",
     "is_known",
     "learn_handoff",
@@ -188,7 +189,6 @@ class Run:
     own: bool = False
     call: bool = False
     graph: Graph | None = None
-    router: bool = False
     tool: Tool | None = None
     caller: str = ""
 
@@ -217,6 +217,9 @@ def is_agent_node(name: str | None, metadata: Mapping[str, Any] | None) -> bool:
 def steps_of(labels: Sequence[str]) -> tuple[int | None, int]:
     """The step of its graph that a node runs in, and the place of a runnable inside its node, from a run's tags."""
     step, sequel = None, 0
+    latest = labels[-1]
+    if latest.startswith("graph:step:"):  # where LangGraph puts it, after what the user gave
+        return int(latest[11:]), 0
     for label in labels:
         if step is None and label.startswith("graph:step:"):
             step = int(label[11:])
@@ -293,6 +296,13 @@ def message(
         model=model,
         usage=usage,
         inferred=inferred,
+    )
+
+
+def hop(root: Root, sender: str, recipient: str, *, inferred: bool) -> Message:
+    """A hand-over without a word; it happens once, so it needs no id to be known by."""
+    return Message(
+        root.conversation_id, sender, recipient, "handoff", "", "assistant", None, None, root.name, inferred=inferred
     )
 
 

@@ -108,6 +108,7 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     """
     messages: list[BaseMessage] = []
     changed: list[Any] = []
+    differs = False
     plain = output.__class__ is dict
     for update in output if not plain and isinstance(output, list | tuple) and not _is_messages(output) else (output,):
         if isinstance(update, Send):
@@ -115,8 +116,7 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
         for name, value in (update if plain else fields_of(_update_of(update))).items():
             old, size = before.get(name, _NEW)
             if value.__class__ in _SCALARS and name != "messages":  # the first for speed
-                if value is not old and not same(value, old):
-                    changed.append(value)
+                differs = differs or not (value is old or same(value, old))
             elif _is_messages(value) or name == "messages":
                 messages += _messages(value, old, size)
             elif isinstance(value, list) and size >= 0:
@@ -126,7 +126,7 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     if messages:
         return [*messages], False
     if not changed:
-        return [], False
+        return [], differs
     texts = [text for value in changed for text in _strings(value)]
     if all(_is_label(text) for text in texts):
         return [], True

@@ -181,7 +181,11 @@ class LangGraphBreaker(BaseCallbackHandler):
     ) -> None:
         """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
         try:
-            run, messages = self._edges.start(run_id, parent_run_id, metadata, name, tags, inputs)
+            edges = self._edges
+            if tags and tags[-1].startswith("seq:step:") and tags[-1] != "seq:step:1":
+                if edges.follows(run_id, parent_run_id, metadata):
+                    return
+            run, messages = edges.start(run_id, parent_run_id, metadata, name, tags, inputs)
             if run.own:
                 if self.decides_in_agents and is_agent_node(name, metadata):
                     self._observe(messages, run)
