@@ -50,13 +50,13 @@ def receive(run: Run, node: Node, triggers: Iterable[str], pushed: Said) -> list
     messages: list[Message] = []
     while waiting and (late := next(iter(waiting.values()))).step < step - _MAX_WAIT:
         messages += deliver(run.root, late, None)
-        waiting.pop(late.run_id, None)
+        waiting.pop(id(late), None)
     received, inferred = senders(graph, node.name, step, triggers)
     for n, sender in enumerate(received):
         if not (sender.sent or sender.said or sender.calls or sender.spent or graph.spent or pushed):
             # The usual step of a graph without models: the short form of a delivery.
             sender.sent = True
-            waiting.pop(sender.run_id, None)
+            waiting.pop(id(sender), None)
             if sender.changed:
                 run.root.silent = 0
             if sender.actor != node.actor or sender.name == node.name:
@@ -68,7 +68,7 @@ def receive(run: Run, node: Node, triggers: Iterable[str], pushed: Said) -> list
             text = message(run.root, sender.actor, node.actor, str(pushed[0]), str(run.run_id))
             bills = bill(run.root, sender.actor, text, sender.spent, str(sender.run_id))
             sender.sent = True
-            graph.waiting.pop(sender.run_id, None)
+            graph.waiting.pop(id(sender), None)
             messages += [*bills, text]
         elif again and sender.actor != node.actor:  # told to one already: here only the hop is new
             identity = f"{run.run_id}:{n}"
@@ -97,7 +97,7 @@ def deliver(
     if sender.sent:
         return []
     sender.sent = True
-    graph.waiting.pop(sender.run_id, None)
+    graph.waiting.pop(id(sender), None)
     messages: list[Message] = []
     tools = False
     for i, part in enumerate(sender.said):

@@ -66,6 +66,7 @@ _MAX_ROOTS = 4096
 _QUIET_CALLS = 8
 
 _HIDDEN = "langsmith:hidden"
+_NO_STEP = (None, 0)
 _NOTHING: Mapping[str, Any] = {}
 
 #: What LangGraph calls a graph that was given no name.
@@ -104,7 +105,7 @@ class Edges:
     ) -> tuple[Run, list[Message]]:
         """A run starts; if it is a node, the outputs that it receives become messages."""
         about = metadata or _NOTHING
-        step, sequel = steps_of(tags) if tags else (None, 0)
+        step, sequel = steps_of(tags) if tags else _NO_STEP
         path = about.get("langgraph_path") or ()
         said = human_input(inputs) if parent_run_id is None else None
         pushed: Said = []
@@ -150,13 +151,11 @@ class Edges:
 
     def end(self, run_id: UUID, output: Any) -> list[Message]:
         """A chain run ends with `output`."""
-        router = self._routers.pop(run_id, None) if self._routers else None
-        run = self._index.get(run_id)
-        if router is not None and router.node is not None and output.__class__ is not dict:
+        if self._routers and (router := self._routers.pop(run_id, None)) is not None and router.node is not None:
             routes = frozenset((output,)) if output.__class__ is str else frozenset(targets(output))
-            if routes:
-                with self._lock:
-                    router.node.routes |= routes
+            with self._lock:
+                router.node.routes |= routes
+        run = self._index.get(run_id)
         if run is None:
             return []
         node = run.node if run.own else None
@@ -189,7 +188,7 @@ class Edges:
                 messages = deliver(run.root, node, None)
                 spend(graph.around or node, graph)
             elif not node.hidden:
-                graph.waiting[node.run_id] = node
+                graph.waiting[id(node)] = node
                 ended = graph.ended.get(node.step)
                 if ended is None:
                     graph.ended[node.step] = [node]
@@ -234,10 +233,10 @@ class Edges:
         with self._lock:
             self._routers.pop(run_id, None)
             run = self._index.pop(run_id, None)
-            if run is not None and run_id == run.root.run_id:
-                self._forget(run.root)
-            elif run is not None:
-                run.root.runs.pop(run_id, None)
+            if run is not None:
+                run.root.live -= 1
+                if run.parent is None:
+                    self._forget(run.root)
 
     def fail(self, run_id: UUID, error: BaseException) -> list[Message]:
         """A chain run ends with an exception, which may be the hand-off out of a sub-graph."""
@@ -339,7 +338,8 @@ class Edges:
             root, node, speaker, human = parent.root, parent.node, parent.speaker, said or parent.human
         called = about.get("langgraph_node") or name or ""
         run = Run(run_id, root, parent, node, human, called if called.__class__ is str else str(called), speaker)
-        self._index[run_id] = root.runs[run_id] = run
+        self._index[run_id] = run
+        root.live += 1
         return run
 
     def _enter(self, run: Run, parent: Run, step: int, before: Snapshot, agent: str | None = None) -> Node:
@@ -374,20 +374,23 @@ class Edges:
                 if node.said or node.spent:
                     messages += deliver(run.root, node, None, "user")
             messages += bill(run.root, run.actor, None, graph.spent, str(run.run_id))
-        if run.run_id == run.root.run_id:
+        if run.parent is None:
             self._forget(run.root)
-        else:
-            self._index.pop(run.run_id, None)
-            run.root.runs.pop(run.run_id, None)
+        elif self._index.pop(run.run_id, None) is not None:
+            run.root.live -= 1
         return messages
 
     def _forget(self, root: Root) -> None:
         self._roots.pop(root.run_id, None)
-        for run_id in root.runs:
-            self._index.pop(run_id, None)
-        root.runs.clear()
-        for run_id in [run_id for run_id, node in self._routers.items() if node.root is root]:
-            del self._routers[run_id]
+        if self._index.pop(root.run_id, None) is not None:
+            root.live -= 1
+        if root.live > 0:  # what never reported its end
+            for run_id in [run_id for run_id, run in self._index.items() if run.root is root]:
+                del self._index[run_id]
+            root.live = 0
+        for run_id, node in list(self._routers.items()):
+            if node.root is root:
+                self._routers.pop(run_id, None)
 
 
 #: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.

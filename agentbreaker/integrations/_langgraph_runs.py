@@ -149,7 +149,7 @@ class Graph:
     actor: str | None = None
     ended: dict[int, list[Node]] = field(default_factory=dict)
     last: dict[str, Node] = field(default_factory=dict)
-    waiting: dict[UUID, Node] = field(default_factory=dict)
+    waiting: dict[int, Node] = field(default_factory=dict)  # by identity: ids of runs are slow to hash
     human: Said = field(default_factory=list)
     spent: Spent = field(default_factory=dict)
 
@@ -160,7 +160,7 @@ class Root:
 
     run_id: UUID
     conversation_id: str
-    runs: dict[UUID, Run] = field(default_factory=dict)
+    live: int = 0
     ids: OrderedDict[str, int] = field(default_factory=OrderedDict)
     count: int = 0
     silent: int = 0
