@@ -135,13 +135,15 @@ class Edges:
                 self._enter(run, run, 0, before).task = True  # a task of the functional API
             return run, []
 
-    def follows(self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any] | None) -> bool:
+    def follows(
+        self, run_id: UUID, parent_run_id: UUID | None, label: str, metadata: Mapping[str, Any] | None
+    ) -> bool:
         """Whether a run is what follows a node's own function: its routers and writers.
 
         They need no record of their own, unless something runs inside of them.
         """
         node = self._index.get(parent_run_id) if parent_run_id else None
-        if node is None or not node.own or node.node is None:
+        if label == "seq:step:1" or node is None or not node.own or node.node is None:
             return False
         path = (metadata or _NOTHING).get("langgraph_path")
         if path and path[-1] is True and not node.node.task:
@@ -202,18 +204,10 @@ class Edges:
         """The record of a run that goes on."""
         return self._index.get(run_id) or self._routers.get(run_id)
 
-    def in_flight(self, run: Run) -> int:
-        """How many model and tool calls of this conversation go on, those around `run` and itself left out."""
-        around = set()
-        outer: Run | None = run
-        while outer is not None:
-            around.add(outer.run_id)
-            outer = outer.parent
+    def calls(self, conversation_id: str) -> list[Run]:
+        """The model and tool calls of a conversation that go on."""
         with self._lock:
-            return sum(
-                other.call and other.conversation_id == run.conversation_id and other.run_id not in around
-                for other in self._index.values()
-            )
+            return [run for run in self._index.values() if run.call and run.conversation_id == conversation_id]
 
     def stopped(self, root_id: UUID) -> Decision | None:
         """Why the call of a graph that had this run id was stopped, ``None`` if it was not; told once."""
@@ -362,6 +356,7 @@ class Edges:
     def _close(self, run: Run) -> list[Message]:
         """Forget an ended run; an ended graph hands what nobody received to the node around it, or to the person."""
         messages: list[Message] = []
+        run.call = False
         graph = run.graph
         if graph is None:
             pass

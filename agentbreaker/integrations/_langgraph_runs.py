@@ -5,6 +5,7 @@ Plain records under the lock of :class:`~agentbreaker.integrations._langgraph_ed
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,7 @@ class Node:
     sent: bool = False
     hidden: bool = False
     task: bool = False
+    cut: list[Run] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -188,6 +190,8 @@ class Run:
     speaker: str | None = None
     own: bool = False
     call: bool = False
+    model: bool = False
+    task: asyncio.Task[Any] | None = None
     graph: Graph | None = None
     tool: Tool | None = None
     caller: str = ""
