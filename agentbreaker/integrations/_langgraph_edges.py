@@ -135,9 +135,7 @@ class Edges:
                 self._enter(run, run, 0, before).task = True  # a task of the functional API
             return run, []
 
-    def follows(
-        self, run_id: UUID, parent_run_id: UUID | None, label: str, metadata: Mapping[str, Any] | None
-    ) -> bool:
+    def follows(self, run_id: UUID, parent_run_id: UUID | None, label: str, metadata: Mapping[str, Any] | None) -> bool:
         """Whether a run is what follows a node's own function: its routers and writers.
 
         They need no record of their own, unless something runs inside of them.

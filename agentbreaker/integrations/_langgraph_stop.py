@@ -85,9 +85,7 @@ def stop(run: Run, decision: Decision, in_flight: int, cancelled: int = 0) -> No
     raise Stopped(pause(decision, run.conversation_id, in_flight, str(run.run_id), cancelled), decision.reason)
 
 
-def pause(
-    decision: Decision, conversation_id: str, in_flight: int, identity: str, cancelled: int = 0
-) -> Interrupt:
+def pause(decision: Decision, conversation_id: str, in_flight: int, identity: str, cancelled: int = 0) -> Interrupt:
     """What the caller finds under ``"__interrupt__"``."""
     value = {
         "agentbreaker": decision.reason,

@@ -266,7 +266,7 @@ def held(thing: object) -> object:
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("worst", [polite, ring, same_call, ids_against_not_found])
 def test_progress_does_not_change_a_detector_at_rest(code: str, worst: Callable[[], Iterator[Message]]) -> None:
-    """While a run is built up, drained and built up again, at rest neither progress nor a hand-over changes anything."""
+    """While a run is built up, drained and built up, neither progress nor a hand-over changes what is at rest."""
     bench = Bench(code)
     detector = bench.detector
     if not isinstance(detector, Resting):
