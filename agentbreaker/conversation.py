@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, cast
 
 from agentbreaker.breaker import Breaker
 from agentbreaker.detectors import build_detectors
@@ -109,8 +109,9 @@ class Conversation:
         self.detectors = detectors
         # The detectors that have to be asked about progress: all of them, or those that are never at rest.
         self.asked = detectors
-        self._resting: tuple[Resting, ...] = tuple(one for one in detectors if _can_rest(one))
-        self._watchful = tuple(one for one in detectors if not _can_rest(one))
+        # Not `isinstance`: for a protocol that takes longer than all the rest of a new conversation.
+        self._resting = tuple(cast("Resting", one) for one in detectors if hasattr(one, "at_rest"))
+        self._watchful = tuple(one for one in detectors if not hasattr(one, "at_rest"))
 
     def rest(self) -> None:
         """Ask only the watchful detectors about progress, from now on, if all others are at rest."""
@@ -256,8 +257,3 @@ class Conversation:
             retry_after=retry_after,
             resume=f"Resume with guard.reset({printable(self.conversation_id)!r}){wait}.",
         )
-
-
-def _can_rest(detector: Detector) -> TypeGuard[Resting]:
-    """As ``isinstance`` says of the protocol, which takes a hundred times as long: once for each conversation."""
-    return hasattr(detector, "at_rest")

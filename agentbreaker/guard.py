@@ -29,6 +29,7 @@ from agentbreaker.judgement import (
     decide,
     judge_probe,
 )
+from agentbreaker.observation import Kind
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.registry import Registry
@@ -168,7 +169,7 @@ class Guard:
                 )
             )
             signals: list[Signal] | None = None
-            progress = seen.emptiness < 0.0 and not seen.repeated and not seen.resent
+            progress = (seen.emptiness < 0.0 or seen.kind is _HANDOFF) and not seen.repeated and not seen.resent
             if not progress:
                 conversation.asked = conversation.detectors
             for detector in conversation.asked:
@@ -179,10 +180,7 @@ class Guard:
                     failures.append(("detector_quarantined" if dropped else "detector_error", error))
                     continue
                 if signal is not None:
-                    if signals is None:
-                        signals = [signal]
-                    else:
-                        signals.append(signal)
+                    signals = [signal] if signals is None else [*signals, signal]
             if message.kind == "system" and message.content == STEER_TEXT:
                 conversation.told = True  # a recording, or an integration that reports it as a message
             elif conversation.told and seen.progress:
@@ -396,5 +394,5 @@ class Guard:
 
 
 # Members of an enumeration are slow to reach, and these are met on every message.
-_CLOSED, _NO_PROBE = State.CLOSED, Probe.NONE
+_CLOSED, _NO_PROBE, _HANDOFF = State.CLOSED, Probe.NONE, Kind.HANDOFF
 _PASSING = (State.CLOSED, State.METRICS_ONLY, State.DISABLED)

@@ -61,6 +61,7 @@ _RESENT_SHARE = 0.5
 
 # Members of an enumeration are slow to reach, and these are met on every message.
 _TALK = Kind.TALK
+_HANDOFF = Kind.HANDOFF
 _NO_ROUND = Round.NONE
 #: In place of the fingerprint of what a speaker said last: there are too many speakers to remember this one.
 _STRANGER = -1
@@ -139,6 +140,10 @@ class NoveltyMeter:
         self._age = age = self._age + 1
         if age > _GENERATION + _GENERATION_PER_SPEAKER * len(speakers) or self._words > _MOST_WORDS:
             self._grow_old()
+        if kind == "handoff" and not text.raw:  # the same as below, in short
+            seen.kind = _HANDOFF
+            seen.info = 0.0
+            return
         if kind == "system":
             seen.kind = Kind.CONTEXT
             seen.info = self._information(text)
@@ -164,7 +169,7 @@ class NoveltyMeter:
             seen.resent = None if quoted else resent
         if kind == "handoff" and not text.words:
             # Passing the turn without a word is how supervisors work: an edge, but no evidence either way.
-            seen.kind = Kind.HANDOFF
+            seen.kind = _HANDOFF
         elif kind == "tool_call":
             seen.kind = Kind.CALL
             expected = min(self._base + self._per_word * text.distinct, self._ceiling)

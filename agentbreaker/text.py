@@ -138,6 +138,10 @@ class Text:
         return sum(code for code in unpack(self.words) if not code & NUMERIC)
 
 
+#: What is made of a message without a word.
+_SILENCE = Text([], 0, "")
+
+
 def analyse(message: Message) -> Text:
     """Return the codes and the fingerprint of a message's text, at bounded cost, without any state."""
     content = message.content
@@ -153,6 +157,8 @@ def analyse(message: Message) -> Text:
             content = _plain(content)
         raw = content.encode("utf-8", "surrogatepass")
     else:
+        if not content:
+            return _SILENCE
         stripped = content.strip()
         if stripped.isascii():
             raw = stripped.encode()

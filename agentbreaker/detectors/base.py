@@ -44,15 +44,16 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Resting(Protocol):
-    """What a detector may offer besides: while it is at rest, talk that is progress need not be shown to it.
+    """What a detector may offer besides: while it is at rest, talk that is progress need not be shown to it, and
+    neither need a silent hand-over.
 
-    Most messages of honest work are progress, and most detectors have nothing to drain then.  A detector without
+    Most messages of honest work are either, and most detectors have nothing to drain then.  A detector without
     this property is asked about every message.
     """
 
     @property
     def at_rest(self) -> bool:
-        """Whether a message of talk that is progress, and no repetition, would change nothing in this detector."""
+        """Whether talk that is progress and no repetition, or a silent hand-over, would change nothing here."""
         ...
 
 

@@ -16,6 +16,7 @@ from agentbreaker.integrations._langgraph_runs import (
     bill,
     expect_twin,
     hands_over,
+    hop,
     is_known,
     message,
     remember,
@@ -43,20 +44,31 @@ _MAX_WAIT = 8
 def receive(run: Run, node: Node, triggers: Iterable[str], pushed: Said) -> list[Message]:
     """Deliver to a node that starts what the nodes before it said, or what the person said."""
     graph, step = node.graph, node.step
-    for old in [old for old in graph.ended if old < step - 1]:
-        del graph.ended[old]
+    ended, waiting = graph.ended, graph.waiting
+    while ended and (first := next(iter(ended))) < step - 1:  # the oldest come first
+        del ended[first]
     messages: list[Message] = []
-    for late in [late for late in graph.waiting.values() if late.step < step - _MAX_WAIT]:
+    while waiting and (late := next(iter(waiting.values()))).step < step - _MAX_WAIT:
         messages += deliver(run.root, late, None)
+        waiting.pop(id(late), None)
     received, inferred = senders(graph, node.name, step, triggers)
     for n, sender in enumerate(received):
+        if not (sender.sent or sender.said or sender.calls or sender.spent or graph.spent or pushed):
+            # The usual step of a graph without models: the short form of a delivery.
+            sender.sent = True
+            waiting.pop(id(sender), None)
+            if sender.changed:
+                run.root.silent = 0
+            if sender.actor != node.actor or sender.name == node.name:
+                messages.append(hop(run.root, sender.actor, node.actor, inferred=inferred))
+            continue
         again = sender.sent and not (inferred and n)
         if pushed and not any(isinstance(part, BaseMessage) for part in sender.said):
             sender.said = []  # each target of a Send gets its own part of it
             text = message(run.root, sender.actor, node.actor, str(pushed[0]), str(run.run_id))
             bills = bill(run.root, sender.actor, text, sender.spent, str(sender.run_id))
             sender.sent = True
-            graph.waiting.pop(sender.run_id, None)
+            graph.waiting.pop(id(sender), None)
             messages += [*bills, text]
         elif again and sender.actor != node.actor:  # told to one already: here only the hop is new
             identity = f"{run.run_id}:{n}"
@@ -85,8 +97,9 @@ def deliver(
     if sender.sent:
         return []
     sender.sent = True
-    graph.waiting.pop(sender.run_id, None)
-    messages, tools = [], False
+    graph.waiting.pop(id(sender), None)
+    messages: list[Message] = []
+    tools = False
     for i, part in enumerate(sender.said):
         identity = str(sender.run_id) if i == 0 else f"{sender.run_id}:{i}"
         if isinstance(part, str):
@@ -120,7 +133,7 @@ def deliver(
                 messages.append(tool_message(root, "tool_call", sender.actor, tool, f"{identity}:call:{n}"))
     sender.said = []
     spend(sender, graph)
-    if messages or tools or sender.changed:
+    if sender.changed or messages or tools:
         root.silent = 0
     elif sender.calls:
         root.silent += 1

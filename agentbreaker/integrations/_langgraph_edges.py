@@ -66,6 +66,8 @@ _MAX_ROOTS = 4096
 _QUIET_CALLS = 8
 
 _HIDDEN = "langsmith:hidden"
+_NO_STEP = (None, 0)
+_NOTHING: Mapping[str, Any] = {}
 
 #: What LangGraph calls a graph that was given no name.
 _UNNAMED = "LangGraph"
@@ -79,6 +81,8 @@ class Edges:
         self._lock = threading.Lock()
         self._roots: OrderedDict[UUID, Root] = OrderedDict()
         self._index: dict[UUID, Run] = {}
+        # What follows a node's own function, by the record of the node.
+        self._routers: dict[UUID, Run] = {}
         self._handoffs: set[str] = set()
         self._paid = Paid()
         self.halts = Halts()
@@ -100,89 +104,108 @@ class Edges:
         inputs: Any = None,
     ) -> tuple[Run, list[Message]]:
         """A run starts; if it is a node, the outputs that it receives become messages."""
-        about, labels = metadata or {}, tags or ()
+        about = metadata or _NOTHING
+        step, sequel = steps_of(tags) if tags else _NO_STEP
         path = about.get("langgraph_path") or ()
-        step, sequel = steps_of(labels)
-        said = human_input(inputs) if parent_run_id is None else []
+        said = human_input(inputs) if parent_run_id is None else None
         pushed: Said = []
-        if step is not None and path and path[0] == "__pregel_push":
-            pushed = [part for part in new_text(inputs, {})[0] if isinstance(part, str)]
-        before = snapshot(inputs) if step is not None or (path and path[-1] is True) else {}
+        before: Snapshot | None = None
+        if step is not None or (path and path[-1] is True):
+            before = snapshot(inputs)
+            if step is not None and path and path[0] == "__pregel_push":
+                pushed = [part for part in new_text(inputs, {})[0] if isinstance(part, str)]
         with self._lock:
             if run_id in self._index:  # the same handler was attached twice
                 return self._index[run_id], []
             parent = self._index.get(parent_run_id) if parent_run_id else None
-            run = self._open(run_id, parent, about, name)
-            run.human = said or (parent.human if parent else [])
+            if parent is None and parent_run_id in self._routers:
+                parent = self._open(parent_run_id, self._routers[parent_run_id], about, name)
+            run = self._open(run_id, parent, about, name, said)
             if parent is None:
                 return run, []
             if step is not None:
-                node = self._enter(run, parent, step, before, about.get("lc_agent_name"))
-                if _HIDDEN in labels:
+                node = self._enter(run, parent, step, before or {}, about.get("lc_agent_name"))
+                if tags is not None and _HIDDEN in tags:
                     node.hidden = True
                     return run, []
                 messages = receive(run, node, about.get("langgraph_triggers") or (), pushed)
                 node.born = run.root.count
                 return run, messages
-            in_task = parent.node is not None and parent.node.task
-            if sequel and path and path[-1] is True and not in_task:  # a task of the functional API
-                self._enter(run, run, 0, before).task = True
-            elif parent.own and sequel > 1:  # what follows the node's own function: its routers and writers
-                run.router = True
+            if sequel and before is not None and not (parent.node is not None and parent.node.task):
+                self._enter(run, run, 0, before).task = True  # a task of the functional API
             return run, []
+
+    def follows(self, run_id: UUID, parent_run_id: UUID | None, label: str, metadata: Mapping[str, Any] | None) -> bool:
+        """Whether a run is what follows a node's own function: its routers and writers.
+
+        They need no record of their own, unless something runs inside of them.
+        """
+        node = self._index.get(parent_run_id) if parent_run_id else None
+        if label == "seq:step:1" or node is None or not node.own or node.node is None:
+            return False
+        path = (metadata or _NOTHING).get("langgraph_path")
+        if path and path[-1] is True and not node.node.task:
+            return False
+        self._routers[run_id] = node
+        return True
 
     def end(self, run_id: UUID, output: Any) -> list[Message]:
         """A chain run ends with `output`."""
-        with self._lock:
-            run = self._index.get(run_id)
-            node = run.node if run is not None and (run.own or run.router) else None
+        if self._routers and (router := self._routers.pop(run_id, None)) is not None and router.node is not None:
+            routes = frozenset((output,)) if output.__class__ is str else frozenset(targets(output))
+            with self._lock:
+                router.node.routes |= routes
+        run = self._index.get(run_id)
         if run is None:
             return []
+        node = run.node if run.own else None
+        if node is None:
+            with self._lock:
+                return self._close(run)
         said: Said = []
-        changed, routes = False, frozenset[str]()
+        changed = False
         costs: list[tuple[BaseMessage, Usage, str | None]] = []
-        if node is not None:  # outside the lock: comparing states runs code of theirs
-            if run.own and not node.hidden:
-                said, changed = new_text(output, node.before)
+        # Outside the lock: comparing states runs code of theirs.
+        if not node.hidden:
+            said, changed = new_text(output, node.before)
+            if said:
                 costs = costs_of(said, node.before, self._paid.is_new)
-            routes = frozenset(targets(output)) if run.router or not isinstance(output, str) else routes
+        plain = output.__class__ is dict or isinstance(output, str)
+        routed = None if plain else frozenset(targets(output))
         with self._lock:
+            if routed:
+                node.routes |= routed
+            node.before = {}
+            node.said, node.changed = said, changed
+            for part, usage, model in costs:
+                if not self._paid.covers(part, usage):
+                    self.unseen_calls += 1
+                    node.calls += 1
+                    charge(node.spent, model, usage)
             messages: list[Message] = []
-            if node is not None:
-                node.routes |= routes
-            if node is not None and run.own:
-                node.before = {}
-                node.said, node.changed = said, changed
-                for part, usage, model in costs:
-                    if not self._paid.covers(part, usage):
-                        self.unseen_calls += 1
-                        node.calls += 1
-                        charge(node.spent, model, usage)
-                if node.task:
-                    messages = deliver(run.root, node, None)
-                    spend(node.graph.around or node, node.graph)
-                elif not node.hidden:
-                    node.graph.waiting[node.run_id] = node
-                    node.graph.ended.setdefault(node.step, []).append(node)
-                    node.graph.last[node.name] = node
-            return messages + self._close(run)
+            graph = node.graph
+            if node.task:
+                messages = deliver(run.root, node, None)
+                spend(graph.around or node, graph)
+            elif not node.hidden:
+                graph.waiting[id(node)] = node
+                ended = graph.ended.get(node.step)
+                if ended is None:
+                    graph.ended[node.step] = [node]
+                else:
+                    ended.append(node)
+                graph.last[node.name] = node
+            closed = self._close(run)
+            return messages + closed if messages else closed
 
     def run(self, run_id: UUID) -> Run | None:
         """The record of a run that goes on."""
-        return self._index.get(run_id)
+        return self._index.get(run_id) or self._routers.get(run_id)
 
-    def in_flight(self, run: Run) -> int:
-        """How many model and tool calls of this conversation go on, those around `run` and itself left out."""
-        around = set()
-        outer: Run | None = run
-        while outer is not None:
-            around.add(outer.run_id)
-            outer = outer.parent
+    def calls(self, conversation_id: str) -> list[Run]:
+        """The model and tool calls of a conversation that go on."""
         with self._lock:
-            return sum(
-                other.call and other.conversation_id == run.conversation_id and other.run_id not in around
-                for other in self._index.values()
-            )
+            return [run for run in self._index.values() if run.call and run.conversation_id == conversation_id]
 
     def stopped(self, root_id: UUID) -> Decision | None:
         """Why the call of a graph that had this run id was stopped, ``None`` if it was not; told once."""
@@ -200,11 +223,12 @@ class Edges:
     def discard(self, run_id: UUID) -> None:
         """Forget a run about which something went wrong."""
         with self._lock:
+            self._routers.pop(run_id, None)
             run = self._index.pop(run_id, None)
-            if run is not None and run_id == run.root.run_id:
-                self._forget(run.root)
-            elif run is not None:
-                run.root.runs.pop(run_id, None)
+            if run is not None:
+                run.root.live -= 1
+                if run.parent is None:
+                    self._forget(run.root)
 
     def fail(self, run_id: UUID, error: BaseException) -> list[Message]:
         """A chain run ends with an exception, which may be the hand-off out of a sub-graph."""
@@ -214,6 +238,7 @@ class Edges:
             if own:
                 return self.end(run_id, error.args[0])
         with self._lock:
+            self._routers.pop(run_id, None)
             run = self._index.get(run_id)
             if run is None:
                 return []
@@ -290,19 +315,23 @@ class Edges:
 
     # Below, the lock is held.
 
-    def _open(self, run_id: UUID, parent: Run | None, about: Mapping[str, Any], name: str | None) -> Run:
+    def _open(
+        self, run_id: UUID, parent: Run | None, about: Mapping[str, Any], name: str | None, said: Said | None = None
+    ) -> Run:
         if parent is None:
             thread = self._conversation_id or about.get("thread_id")
             root = self._roots[run_id] = Root(run_id, str(run_id) if thread is None else str(thread))
             root.handoffs, root.paid = self._handoffs, self._paid
             while len(self._roots) > _MAX_ROOTS:
                 self._forget(next(iter(self._roots.values())))
+            node = speaker = None
+            human = said if said is not None else []
         else:
-            root = parent.root
-        speaker = str(about.get("langgraph_node") or name or "")
-        run = Run(run_id, root, parent, parent.node if parent else None, name=speaker)
-        run.speaker = parent.speaker if parent else None
-        self._index[run_id] = root.runs[run_id] = run
+            root, node, speaker, human = parent.root, parent.node, parent.speaker, said or parent.human
+        called = about.get("langgraph_node") or name or ""
+        run = Run(run_id, root, parent, node, human, called if called.__class__ is str else str(called), speaker)
+        self._index[run_id] = run
+        root.live += 1
         return run
 
     def _enter(self, run: Run, parent: Run, step: int, before: Snapshot, agent: str | None = None) -> Node:
@@ -325,28 +354,36 @@ class Edges:
     def _close(self, run: Run) -> list[Message]:
         """Forget an ended run; an ended graph hands what nobody received to the node around it, or to the person."""
         messages: list[Message] = []
+        run.call = False
         graph = run.graph
-        if graph is not None and graph.around is not None:
+        if graph is None:
+            pass
+        elif graph.around is not None:
             for node in graph.waiting.values():
                 spend(graph, node)
             spend(graph.around, graph)
-        elif graph is not None:
+        else:
             for node in list(graph.waiting.values()):
                 if node.said or node.spent:
                     messages += deliver(run.root, node, None, "user")
             messages += bill(run.root, run.actor, None, graph.spent, str(run.run_id))
-        if run.run_id == run.root.run_id:
+        if run.parent is None:
             self._forget(run.root)
-        else:
-            self._index.pop(run.run_id, None)
-            run.root.runs.pop(run.run_id, None)
+        elif self._index.pop(run.run_id, None) is not None:
+            run.root.live -= 1
         return messages
 
     def _forget(self, root: Root) -> None:
         self._roots.pop(root.run_id, None)
-        for run_id in root.runs:
-            self._index.pop(run_id, None)
-        root.runs.clear()
+        if self._index.pop(root.run_id, None) is not None:
+            root.live -= 1
+        if root.live > 0:  # what never reported its end
+            for run_id in [run_id for run_id, run in self._index.items() if run.root is root]:
+                del self._index[run_id]
+            root.live = 0
+        for run_id, node in list(self._routers.items()):
+            if node.root is root:
+                self._routers.pop(run_id, None)
 
 
 #: Breakers of one guard share their records, so that each event counts once whichever of them hears it first.

@@ -37,18 +37,26 @@ class HaltedState(dict[str, Any]):
     Attributes:
         decision: The :class:`~agentbreaker.verdict.Decision` that halted it.
         conversation_id: The conversation.
-        in_flight: Model and tool calls that had begun when it was halted, and had not ended.
+        in_flight: Model and tool calls that had begun when it was halted, and went on to their end.
         resumable: Whether the graph has a checkpointer of its own, from which the run can go on.
+        cancelled: Model and tool calls that had begun and were cancelled; what they used is not known.
     """
 
     def __init__(
-        self, state: Mapping[str, Any], decision: Decision, conversation_id: str, in_flight: int, resumable: bool
+        self,
+        state: Mapping[str, Any],
+        decision: Decision,
+        conversation_id: str,
+        in_flight: int,
+        resumable: bool,
+        cancelled: int = 0,
     ) -> None:
         super().__init__(state)
         self.decision = decision
         self.conversation_id = conversation_id
         self.in_flight = in_flight
         self.resumable = resumable
+        self.cancelled = cancelled
 
 
 class _ByReference:
@@ -253,10 +261,10 @@ class GuardedGraph:
             state = dict(snapshot.values) if isinstance(snapshot.values, Mapping) else {}
         conversation_id = self._conversation_of(call)
         halt = self.breaker.halts.of(conversation_id)
-        in_flight = halt.in_flight if halt is not None else 0
-        pauses = call.interrupts or [pause(decision, conversation_id, in_flight, str(call.run_id))]
+        in_flight, cancelled = (halt.in_flight, halt.cancelled) if halt is not None else (0, 0)
+        pauses = call.interrupts or [pause(decision, conversation_id, in_flight, str(call.run_id), cancelled)]
         visible = {**self._visible(call, state), _INTERRUPT: pauses}
-        return {"state": HaltedState(visible, decision, conversation_id, in_flight, not call.private)}
+        return {"state": HaltedState(visible, decision, conversation_id, in_flight, not call.private, cancelled)}
 
     def _visible(self, call: _Call, state: Mapping[str, Any]) -> dict[str, Any]:
         keys = state_keys(call.graph)

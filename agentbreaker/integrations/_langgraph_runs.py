@@ -5,6 +5,7 @@ Plain records under the lock of :class:`~agentbreaker.integrations._langgraph_ed
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ __all__ = [
     "expect_twin",
     "find_call",
     "hands_over",
+    "hop",
     "is_agent_node",
     "is_known",
     "learn_handoff",
@@ -57,6 +59,8 @@ _MAX_NAMELESS = 256
 #: Beginnings of the names of tools that hand over to another agent; others are learned when they do.
 _HANDOFFS = ("transfer_to_", "transfer_back_to_", "handoff_to_", "hand_off_to_")
 _MAX_HANDOFFS = 1000
+
+_NOBODY: list[Node] = []
 
 #: Tokens by the model that used them: prices differ, so what several models used is never summed.
 Spent = dict[str | None, Usage]
@@ -136,6 +140,7 @@ class Node:
     sent: bool = False
     hidden: bool = False
     task: bool = False
+    cut: list[Run] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -146,7 +151,7 @@ class Graph:
     actor: str | None = None
     ended: dict[int, list[Node]] = field(default_factory=dict)
     last: dict[str, Node] = field(default_factory=dict)
-    waiting: dict[UUID, Node] = field(default_factory=dict)
+    waiting: dict[int, Node] = field(default_factory=dict)  # by identity: ids of runs are slow to hash
     human: Said = field(default_factory=list)
     spent: Spent = field(default_factory=dict)
 
@@ -157,7 +162,7 @@ class Root:
 
     run_id: UUID
     conversation_id: str
-    runs: dict[UUID, Run] = field(default_factory=dict)
+    live: int = 0
     ids: OrderedDict[str, int] = field(default_factory=OrderedDict)
     count: int = 0
     silent: int = 0
@@ -166,6 +171,10 @@ class Root:
     handoffs: set[str] = field(default_factory=set)
     paid: Paid = field(default_factory=Paid)
     stops: int = 0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = str(self.run_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -176,14 +185,15 @@ class Run:
     root: Root
     parent: Run | None = None
     node: Node | None = None
+    human: Said = field(default_factory=list)
+    name: str = ""
+    speaker: str | None = None
     own: bool = False
     call: bool = False
+    model: bool = False
+    task: asyncio.Task[Any] | None = None
     graph: Graph | None = None
-    router: bool = False
-    name: str = ""
-    human: Said = field(default_factory=list)
     tool: Tool | None = None
-    speaker: str | None = None
     caller: str = ""
 
     @property
@@ -211,6 +221,9 @@ def is_agent_node(name: str | None, metadata: Mapping[str, Any] | None) -> bool:
 def steps_of(labels: Sequence[str]) -> tuple[int | None, int]:
     """The step of its graph that a node runs in, and the place of a runnable inside its node, from a run's tags."""
     step, sequel = None, 0
+    latest = labels[-1]
+    if latest.startswith("graph:step:"):  # where LangGraph puts it, after what the user gave
+        return int(latest[11:]), 0
     for label in labels:
         if step is None and label.startswith("graph:step:"):
             step = int(label[11:])
@@ -231,8 +244,12 @@ def senders(graph: Graph, name: str, step: int, triggers: Iterable[str]) -> tupl
 
     Where nobody named the node and several nodes finished just before it, each of them may have been the one.
     """
-    ended = graph.ended.get(step - 1, [])
-    if routed := [node for node in ended if name in node.routes]:
+    ended = graph.ended.get(step - 1, _NOBODY)
+    one = len(ended) == 1
+    if one:  # the usual step
+        if name in ended[0].routes:
+            return ended, False
+    elif routed := [node for node in ended if name in node.routes]:
         return routed, False
     for trigger in triggers:  # all triggers the node was built with, not only the one that fired
         if trigger.startswith("join:"):
@@ -240,6 +257,8 @@ def senders(graph: Graph, name: str, step: int, triggers: Iterable[str]) -> tupl
             nodes = [node for node in joined if node is not None]
             if len(nodes) == len(joined) and any(node.step == step - 1 for node in nodes):
                 return nodes, False
+    if one:
+        return ended, False
     return [node for node in ended if not node.routes] or ended, len(ended) > 1
 
 
@@ -276,10 +295,18 @@ def message(
         content,
         role,
         message_id,
-        run_id=str(root.run_id),
+        None,
+        root.name,
         model=model,
         usage=usage,
         inferred=inferred,
+    )
+
+
+def hop(root: Root, sender: str, recipient: str, *, inferred: bool) -> Message:
+    """A hand-over without a word; it happens once, so it needs no id to be known by."""
+    return Message(
+        root.conversation_id, sender, recipient, "handoff", "", "assistant", None, None, root.name, inferred=inferred
     )
 
 
@@ -300,15 +327,18 @@ def charge(spent: Spent, model: str | None, usage: Usage | None) -> None:
 
 def spend(on: Node | Graph, of: Node | Graph) -> None:
     """Move the tokens of `of` onto `on`."""
-    for model, usage in of.spent.items():
-        charge(on.spent, model, usage)
-    of.spent.clear()
+    if of.spent:
+        for model, usage in of.spent.items():
+            charge(on.spent, model, usage)
+        of.spent.clear()
 
 
 def bill(root: Root, actor: str, carrier: Message | None, spent: Spent, identity: str) -> list[Message]:
     """Put the latest model's tokens on `carrier`, and those of every other model on a message that says no more."""
-    bills = []
-    if carrier is not None and spent:
+    bills: list[Message] = []
+    if not spent:
+        return bills
+    if carrier is not None:
         carrier.model, carrier.usage = spent.popitem()
     for n, (model, usage) in enumerate(spent.items()):
         bills.append(message(root, actor, None, "", f"{identity}:usage:{n}", usage, model, kind="system"))

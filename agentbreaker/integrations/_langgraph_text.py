@@ -35,6 +35,11 @@ _MAX_CHARS = 20_000
 _MAX_DEPTH = 5
 _MAX_LABEL = 40
 
+#: Values of the state without any text in them.
+_SCALARS = frozenset({int, float, bool, type(None)})
+#: What a field that was not there before looks like in a snapshot.
+_NEW = (None, -1)
+
 #: What a node said: messages as LangChain made them, or one text for updates without any.
 Said = list[BaseMessage | str]
 
@@ -73,7 +78,12 @@ def fields_of(state: Any) -> Mapping[str, Any]:
 
 def snapshot(state: Any) -> Snapshot:
     """Remember the state that a node receives, without copying it."""
-    return {name: (value, len(value) if isinstance(value, list) else -1) for name, value in fields_of(state).items()}
+    if state.__class__ is not dict:
+        state = fields_of(state)
+    before: Snapshot = {}
+    for name, value in state.items():
+        before[name] = (value, len(value) if isinstance(value, list) else -1)
+    return before
 
 
 def targets(output: Any) -> Iterator[str]:
@@ -98,12 +108,16 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
     """
     messages: list[BaseMessage] = []
     changed: list[Any] = []
-    for update in output if isinstance(output, list | tuple) and not _is_messages(output) else (output,):
+    differs = False
+    plain = output.__class__ is dict
+    for update in output if not plain and isinstance(output, list | tuple) and not _is_messages(output) else (output,):
         if isinstance(update, Send):
             continue
-        for name, value in fields_of(_update_of(update)).items():
-            old, size = before.get(name, (None, -1))
-            if _is_messages(value) or name == "messages":
+        for name, value in (update if plain else fields_of(_update_of(update))).items():
+            old, size = before.get(name, _NEW)
+            if value.__class__ in _SCALARS and name != "messages":  # the first for speed
+                differs = differs or not (value is old or same(value, old))
+            elif _is_messages(value) or name == "messages":
                 messages += _messages(value, old, size)
             elif isinstance(value, list) and size >= 0:
                 changed.append(value[size:] if value is old or same(value[:size], old[:size]) else value)
@@ -111,9 +125,11 @@ def new_text(output: Any, before: Snapshot) -> tuple[Said, bool]:
                 changed.append(value)
     if messages:
         return [*messages], False
+    if not changed:
+        return [], differs
     texts = [text for value in changed for text in _strings(value)]
     if all(_is_label(text) for text in texts):
-        return [], bool(changed)
+        return [], True
     return [_joined(texts)], False
 
 

@@ -54,13 +54,15 @@ class StandingHalt:
 
     Attributes:
         decision: Why.
-        in_flight: Model and tool calls that had begun when it was halted, and had not ended.
+        in_flight: Model and tool calls that had begun when it was halted, and go on to their end.
         refused: Model and tool calls, and steps of agents, that were kept from beginning since.
+        cancelled: Model and tool calls that had begun and were cancelled; what they used is not known.
     """
 
     decision: Decision
     in_flight: int = 0
     refused: int = 0
+    cancelled: int = 0
 
 
 class Halts:
@@ -70,12 +72,12 @@ class Halts:
         self._lock = threading.Lock()
         self._halts: OrderedDict[str, StandingHalt] = OrderedDict()
 
-    def note(self, conversation_id: str, decision: Decision, in_flight: int) -> StandingHalt:
+    def note(self, conversation_id: str, decision: Decision, in_flight: int, cancelled: int = 0) -> StandingHalt:
         """Note a halt, once: a later call for the same opening of the breaker changes nothing."""
         with self._lock:
             halt = self._halts.get(conversation_id)
             if halt is None or halt.decision.generation != decision.generation:
-                halt = self._halts[conversation_id] = StandingHalt(decision, in_flight)
+                halt = self._halts[conversation_id] = StandingHalt(decision, in_flight, cancelled=cancelled)
                 self._halts.move_to_end(conversation_id)
                 if len(self._halts) > _MAX_HALTS:
                     self._halts.popitem(last=False)
@@ -86,6 +88,13 @@ class Halts:
         with self._lock:
             if (halt := self._halts.get(conversation_id)) is not None:
                 halt.refused += 1
+
+    def cut(self, conversation_id: str, calls: int) -> None:
+        """Count calls that were in flight as cancelled."""
+        with self._lock:
+            if (halt := self._halts.get(conversation_id)) is not None:
+                halt.in_flight = max(0, halt.in_flight - calls)
+                halt.cancelled += calls
 
     def of(self, conversation_id: str) -> StandingHalt | None:
         """The latest halt of a conversation, ``None`` if there was none."""

@@ -1,7 +1,7 @@
 """LangChain agents: one middleware that sees an agent's calls, and stops, ends, steers or downgrades it.
 
     from langchain.agents import create_agent
-    from agentbreaker.integrations._langgraph_stop import Stopped
+    from agentbreaker.integrations._langgraph_stop import Stopped, was_cut
     from agentbreaker.integrations.langgraph import LangGraphBreaker
 
     breaker = LangGraphBreaker()
@@ -56,7 +56,7 @@ try:
         said_by_person,
         said_by_tool,
     )
-    from agentbreaker.integrations._langgraph_stop import Stopped
+    from agentbreaker.integrations._langgraph_stop import Stopped, was_cut
     from agentbreaker.integrations.langgraph import LangGraphBreaker
 except ImportError as error:
     raise ImportError(
@@ -326,10 +326,9 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         """The call failed: raise that on, unless it was our own stop from inside, which may be decided here."""
         self._told(call, done=False)
         self.breaker.money.drop(call.run_id)
-        if not isinstance(error, Stopped) or attempt == _MAX_ATTEMPTS - 1:
-            raise error
         decision = self._decisions.is_open(call)
-        if decision is None or not (self._decisions.ends(decision) or self._on_halt == "interrupt"):
+        decides = decision is not None and (self._decisions.ends(decision) or self._on_halt == "interrupt")
+        if attempt == _MAX_ATTEMPTS - 1 or not decides or not (isinstance(error, Stopped) or was_cut(error)):
             raise error
 
     def _told(self, call: Call, *, done: bool) -> None:

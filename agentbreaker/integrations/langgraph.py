@@ -28,8 +28,11 @@ shadow     nothing changes; ``breaker.withheld``       the same
            counts, the log and the incident tell
 =========  ==========================================  ==========================================================
 
-No model or tool call begins after the breaker has opened.  Calls that had begun run to their end, so that no answer
-that is paid for is thrown away; how many those were is told with the pause (``in_flight``) and in ``breaker.halts``.
+No model or tool call begins after the breaker has opened.  What had begun ends so: asynchronous calls are cancelled,
+and the node that waits for one is paused as if it had been stopped there, so that it runs again when the conversation
+goes on.  A call in a thread cannot be cancelled; it runs to its end, and so does what the node has begun in which the
+breaker opened.  How many calls went on (``in_flight``) and how many were cancelled (``cancelled``, what those used is
+not known) is told with the pause and in ``breaker.halts``.
 
 What it cannot do: callbacks cannot change what an agent reads, so a decision to steer is recorded but not spoken.  A
 model called in a thread of the user's own, without LangChain's context, is only noticed by the answer that its node
@@ -38,11 +41,8 @@ returns: its tokens are counted then, and the log says so once.
 
 from __future__ import annotations
 
-import functools
-import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 try:
@@ -51,24 +51,23 @@ try:
     from langchain_core.outputs import LLMResult
     from langgraph.pregel import Pregel
 
+    from agentbreaker.integrations._langgraph_deciding import Deciding, contained
     from agentbreaker.integrations._langgraph_edges import edges_of
     from agentbreaker.integrations._langgraph_end import arun as arun_steps
     from agentbreaker.integrations._langgraph_end import finish as finish_steps
     from agentbreaker.integrations._langgraph_end import run as run_steps
     from agentbreaker.integrations._langgraph_guarded import GuardedGraph, HaltedState, OnHalt
     from agentbreaker.integrations._langgraph_money import Money
-    from agentbreaker.integrations._langgraph_runs import Run, is_agent_node
-    from agentbreaker.integrations._langgraph_stop import Stopped, stop
+    from agentbreaker.integrations._langgraph_runs import is_agent_node
+    from agentbreaker.integrations._langgraph_stop import Stopped, begin
     from agentbreaker.integrations._langgraph_text import model_output
 except ImportError as error:
     raise ImportError(
         'agentbreaker.integrations.langgraph needs LangGraph: pip install "agentbreaker[langgraph]"'
     ) from error
 
-from agentbreaker.errors import ConversationHalted, ConversationHaltedError
 from agentbreaker.guard import Guard
 from agentbreaker.integrations.base import Once
-from agentbreaker.message import Message
 from agentbreaker.pricing import Pricing
 from agentbreaker.verdict import Action, Decision
 
@@ -78,8 +77,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GuardedGraph", "HaltedState", "LangGraphBreaker", "OnHalt", "guard_graph"]
 
-_log = logging.getLogger("agentbreaker")
-_Hook = TypeVar("_Hook", bound=Callable[..., None])
 
 _BLIND = (
     "LangGraph: a node returned a model's answer whose call was not seen; it was counted afterwards, but such calls "
@@ -87,25 +84,7 @@ _BLIND = (
 )
 
 
-def _contained(hook: _Hook) -> _Hook:
-    """Let the deliberate stop pass to the graph, and nothing else of ours."""
-
-    @functools.wraps(hook)
-    def wrapper(self: LangGraphBreaker, *args: Any, **kwargs: Any) -> None:
-        try:
-            hook(self, *args, **kwargs)
-        except Stopped:
-            raise
-        except Exception as error:
-            self.faults[type(error).__name__] += 1
-            _log.warning("%s failed with %s; the graph goes on", hook.__name__, type(error).__name__)
-            if hook.__name__.endswith(("_end", "_error")):
-                self._edges.discard(kwargs["run_id"])
-
-    return cast(_Hook, wrapper)
-
-
-class LangGraphBreaker(BaseCallbackHandler):
+class LangGraphBreaker(Deciding, BaseCallbackHandler):
     """Watches a LangGraph graph through its callbacks and stops it when the guard says so.
 
     One object may serve many runs at once; each thread (``configurable.thread_id``) is a conversation with a breaker
@@ -116,6 +95,8 @@ class LangGraphBreaker(BaseCallbackHandler):
         policy: Policy of that new guard; not together with `guard`.
         conversation_id: One conversation for all runs, whatever their thread.
         pricing: Prices of models; by default those of the policy, then the offline tables of genai-prices.
+        cancel_in_flight: Whether a halt cancels asynchronous calls that are in flight: ``True``, only those of
+            ``"models"`` (for tools that must not be cut off half-way), or ``False``: they run to their end.
 
     Attributes:
         guard: The guard, to ask for the incident and to reset.
@@ -137,19 +118,24 @@ class LangGraphBreaker(BaseCallbackHandler):
         policy: Policy | None = None,
         conversation_id: str | None = None,
         pricing: Pricing | None = None,
+        cancel_in_flight: Literal["models"] | bool = True,
     ) -> None:
         if guard is not None and policy is not None:
             raise TypeError("give either a guard or the policy for a new one, not both")
+        if cancel_in_flight not in (True, False, "models"):
+            raise ValueError(f"cancel_in_flight must be True, False or 'models', not {cancel_in_flight!r}")
         self.guard = guard if guard is not None else Guard(policy)
         self.faults: Counter[str] = Counter()
         self.withheld: Counter[Action] = Counter()
         self.conversation_id = conversation_id
+        self.cancel_in_flight = cancel_in_flight
         self._edges = edges_of(self.guard, conversation_id)
         self.halts = self._edges.halts
         self._blind = Once(_BLIND)
         self.pricing = pricing if pricing is not None else Pricing.of(self.guard.policy.settings.prices)
         self.money = Money(self.guard, self.pricing)
         self.decides_in_agents = False
+        self._has_cut = False
 
     def middleware(self, **options: Any) -> BreakerMiddleware:
         """Return middleware for LangChain's ``create_agent`` that acts for this breaker.
@@ -168,7 +154,8 @@ class LangGraphBreaker(BaseCallbackHandler):
 
     # Chains: graphs, their nodes, and what runs inside them.
 
-    @_contained
+    # The two that are called in every step spare themselves the wrapper.
+
     def on_chain_start(
         self,
         serialized: dict[str, Any] | None,
@@ -178,32 +165,50 @@ class LangGraphBreaker(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Deliver the messages that a starting node receives, and stop it if the breaker is open."""
-        run, messages = self._edges.start(run_id, parent_run_id, metadata, kwargs.get("name"), tags, inputs)
-        if self.decides_in_agents and is_agent_node(kwargs.get("name"), metadata):
-            self._observe(messages, run)
-        elif run.own:
-            self._admit(run, messages)
+        try:
+            edges = self._edges
+            if tags and tags[-1][:9] == "seq:step:" and edges.follows(run_id, parent_run_id, tags[-1], metadata):
+                return
+            run, messages = edges.start(run_id, parent_run_id, metadata, name, tags, inputs)
+            if run.own:
+                if self.decides_in_agents and is_agent_node(name, metadata):
+                    self._observe(messages, run)
+                else:
+                    self._admit(run, messages)
+        except Stopped:
+            raise
+        except Exception as error:
+            self._failed("on_chain_start", error, run_id)
 
-    @_contained
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note what a node said; the end of a run never stops anything, so that nothing said is lost."""
-        run = self._edges.run(run_id)
-        self._observe(self._edges.end(run_id, outputs), run)
-        if self._edges.unseen_calls:
-            self._blind.warn()
+        try:
+            edges = self._edges
+            run = edges.run(run_id)
+            if messages := edges.end(run_id, outputs):
+                self._observe(messages, run)
+            if edges.unseen_calls:
+                self._blind.warn()
+            if self._has_cut and run is not None and run.run_id == run_id:
+                self._settle(run)  # its code has swallowed the cancellation, and it ended all the same
+        except Exception as error:
+            self._failed("on_chain_end", error, run_id)
 
-    @_contained
+    @contained
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note a hand-off out of a sub-graph, or forget the run."""
+        """Note a hand-off out of a sub-graph, or forget the run; one that we have cut short is paused."""
         run = self._edges.run(run_id)
         self._observe(self._edges.fail(run_id, error), run)
+        if run is not None and run.run_id == run_id:
+            self._pause_if_cut(run, error)
 
     # Models.
 
-    @_contained
+    @contained
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],
@@ -217,7 +222,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
         self._begin(run_id, parent_run_id, metadata, kwargs, [one for batch in messages for one in batch])
 
-    @_contained
+    @contained
     def on_llm_start(
         self,
         serialized: dict[str, Any],
@@ -231,7 +236,7 @@ class LangGraphBreaker(BaseCallbackHandler):
         """Stop before the paid call if the breaker is open, or if the call could exceed a budget."""
         self._begin(run_id, parent_run_id, metadata, kwargs, prompts)
 
-    @_contained
+    @contained
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Note the tokens, and what they cost."""
         run = self._edges.run(run_id)
@@ -240,16 +245,23 @@ class LangGraphBreaker(BaseCallbackHandler):
             usage = self.money.bill(run_id, usage, model)
         self._observe(self._edges.model_end(run_id, (text, message_id, usage, model)), run)
 
-    @_contained
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Forget the call."""
-        self.money.drop(run_id)
+    @contained
+    def on_llm_error(
+        self, error: BaseException, *, run_id: UUID, response: LLMResult | None = None, **kwargs: Any
+    ) -> None:
+        """Forget the call, but not the tokens of a stream that broke off, as far as it told them."""
         run = self._edges.run(run_id)
-        self._observe(self._edges.model_end(run_id, None), run)
+        _, message_id, usage, model = model_output(response) if response is not None else ("", None, None, None)
+        if run is None or run.node is None or usage is None:
+            self.money.drop(run_id)
+            self._observe(self._edges.model_end(run_id, None), run)
+            return
+        usage = self.money.bill(run_id, usage, model)
+        self._observe(self._edges.model_end(run_id, ("", message_id, usage, model)), run)
 
     # Tools.
 
-    @_contained
+    @contained
     def on_tool_start(
         self,
         serialized: dict[str, Any] | None,
@@ -266,64 +278,19 @@ class LangGraphBreaker(BaseCallbackHandler):
         run, _ = self._edges.start(run_id, parent_run_id, metadata, str(name))
         arguments = inputs if inputs is not None else input_str
         self._admit(run, self._edges.tool_start(run, str(name), arguments, kwargs.get("tool_call_id")))
-        run.call = True
+        begin(run)
 
-    @_contained
+    @contained
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Tell the guard about the result."""
         run = self._edges.run(run_id)
         self._observe(self._edges.tool_end(run_id, output), run)
 
-    @_contained
+    @contained
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Tell the guard about the failure."""
         run = self._edges.run(run_id)
         self._observe(self._edges.tool_end(run_id, None, error), run)
-
-    # Decisions.
-
-    def _begin(
-        self, run_id: UUID, parent: UUID | None, metadata: dict[str, Any] | None, about: dict[str, Any], read: list[Any]
-    ) -> None:
-        """Let a model call begin and hold the most that it can cost, or stop before it."""
-        run, messages = self._edges.start(run_id, parent, metadata, about.get("name"))
-        self._admit(run, messages)
-        if self.money.asked and not run.call:
-            try:
-                self.money.hold_run(run_id, run.conversation_id, read, about.get("invocation_params"), metadata)
-            except (ConversationHalted, ConversationHaltedError) as halted:
-                self._stop(run, halted.decision)
-        run.call = True
-
-    def _observe(self, messages: Sequence[Message], run: Run | None = None) -> Decision | None:
-        """Show messages to the guard; return the decision that opened the breaker, if one did."""
-        opened = None
-        for message in messages:
-            decision = self.guard.observe(self.money.price(message))
-            if decision.action.opens:
-                opened = opened or decision
-            elif decision.would is not None:
-                self.withheld[decision.would] += 1
-        if opened is not None and run is not None:
-            self.halts.note(run.conversation_id, opened, self._edges.in_flight(run))
-        return opened
-
-    def _admit(self, run: Run, messages: Sequence[Message]) -> None:
-        """Show messages to the guard, then stop `run` if the breaker is open, now or since long."""
-        decision = self._observe(messages, run)
-        if decision is None:
-            try:
-                self.guard.check(run.conversation_id)
-            except (ConversationHalted, ConversationHaltedError) as halted:
-                decision = halted.decision
-        if decision is not None:
-            self._stop(run, decision)
-
-    def _stop(self, run: Run, decision: Decision) -> NoReturn:
-        halt = self.halts.note(run.conversation_id, decision, self._edges.in_flight(run))
-        self.halts.refuse(run.conversation_id)
-        self._edges.drop(run, decision)
-        stop(run, decision, halt.in_flight)
 
     def finish(self, graph: Any, config: Any) -> dict[str, Any]:
         """End the halted run of a thread with a final answer that says why, and return its state.

@@ -146,7 +146,8 @@ def test_a_halt_in_the_middle_of_an_agent_is_not_retried(kind: str, where: str, 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_calls_in_flight_are_counted_and_published(mode: str) -> None:
-    """Three branches at once, one of which trips: the calls of the others are told, and no further one begins."""
+    """Three branches at once, one of which trips: the others' calls end, asynchronous ones at once; none begins."""
+    cancelled = mode.startswith("a")
     begun = threading.Barrier(3)
     model = Model(lines=THANKS, seconds=0.05)
     breaker, at_trip = tripping(model)
@@ -183,15 +184,17 @@ def test_calls_in_flight_are_counted_and_published(mode: str) -> None:
         builder.add_edge(START, name)
     graph = guard_graph(builder.compile(), breaker=breaker)
     state = run(graph, mode, REQUEST, CONFIG)
-    assert state.in_flight == 2  # type: ignore[attr-defined]  # a HaltedState
-    assert state["__interrupt__"][0].value["in_flight"] == 2
+    told = (0, 2) if cancelled else (2, 0)
+    assert (state.in_flight, state.cancelled) == told  # type: ignore[attr-defined]  # a HaltedState
+    for one in state["__interrupt__"]:
+        assert (one.value["in_flight"], one.value["cancelled"]) == told
     halt = breaker.halts.of("t1")
     assert halt is not None
-    assert (halt.in_flight, halt.decision.reason) == (2, "too expensive")
+    assert (halt.in_flight, halt.cancelled, halt.decision.reason) == (*told, "too expensive")
     assert at_trip == [2]
     assert model.ledger.calls == 2, "no further call began"
-    # What was paid for already may end: nobody's answer is thrown away.
-    assert model.ledger.ended == 2
+    # In a thread, what was begun is paid for and cannot be stopped: nobody's answer is thrown away.
+    assert model.ledger.ended == (0 if cancelled else 2)
     assert 1 <= halt.refused <= 3
 
 
@@ -228,6 +231,7 @@ def test_the_contract_of_the_stop() -> None:
         "conversation_id": "t1",
         "retry_after": 60.0,
         "in_flight": 2,
+        "cancelled": 0,
     }
     assert graph.get_state(CONFIG).next == ("ann",)
     assert len(result["messages"]) == 2
