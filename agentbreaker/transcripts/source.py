@@ -10,16 +10,17 @@ import gzip
 import io
 import os
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, cast
 
 from agentbreaker.errors import TranscriptError
 from agentbreaker.message import Message
 
-__all__ = ["CHUNK", "HEAD_BYTES", "ReadReport", "Source", "open_source"]
+__all__ = ["CHUNK", "HEAD_BYTES", "MAX_COPIED_BYTES", "PARQUET", "SQLITE", "ZIP", "ReadReport", "Source", "open_source"]
 
 _MAX_ERRORS: Final = 20
 _MAX_REASONS: Final = 20
@@ -28,12 +29,19 @@ _MAX_COUNTED: Final = 100_000
 CHUNK: Final = 64 * 1024
 #: So much of the beginning is looked at to tell the format.
 HEAD_BYTES: Final = 64 * 1024
+#: A database or table that comes through a pipe or packed is copied to a temporary file, up to so many bytes.
+MAX_COPIED_BYTES: Final = 1024**3
+#: How the files begin that are no text, and that a library reads.
+SQLITE: Final = b"SQLite format 3\0"
+PARQUET: Final = b"PAR1"
+ZIP: Final = b"PK\x03\x04"
+#: Names of the first member of the archives that Inspect writes.
+_EVAL_MEMBERS: Final = (b"_journal/", b"samples/", b"header.json", b"summaries.json", b"reductions.json")
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _FOREIGN: Final = {
     b"\xff\xfe": "UTF-16 text, not UTF-8",
     b"\xfe\xff": "UTF-16 text, not UTF-8",
-    b"PK\x03\x04": "a zip archive, not JSON Lines; unpack it first",
     b"\x28\xb5\x2f\xfd": "zstd data, not JSON Lines; unpack it first",
 }
 #: Kinds of messages of which an agent is the sender.
@@ -130,10 +138,11 @@ class Source:
         head: The unpacked beginning, at most 64 KiB; it stays to be read.
         complete: Whether `head` is the whole recording.
         stream: The unpacked bytes.
+        file: Name of the file that `stream` reads as it is; ``None`` for what is packed or comes through a pipe.
         line: Number of the line that is being read, counted from 1; 0 before the first.
     """
 
-    __slots__ = ("columns", "complete", "head", "line", "path", "report", "stream", "strict")
+    __slots__ = ("_copy", "columns", "complete", "file", "head", "line", "path", "report", "stream", "strict")
 
     def __init__(
         self,
@@ -149,6 +158,8 @@ class Source:
         self.report = ReadReport() if report is None else report
         self.columns = dict(columns or {})
         self.line = 0
+        self.file = _name_of(stream)
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         raw = _Bytes(stream)
         start = raw.look(4)
         for magic, what in _FOREIGN.items():
@@ -157,6 +168,9 @@ class Source:
         if start.startswith(_GZIP_MAGIC):
             unpacked = gzip.GzipFile(fileobj=io.BufferedReader(raw, CHUNK))
             raw = _Bytes(cast(BinaryIO, unpacked))
+            self.file = None
+        if raw.peek(4) == ZIP and not raw.peek(64)[30:].startswith(_EVAL_MEMBERS):
+            raise TranscriptError("a zip archive, not JSON Lines; unpack it first", path=path)
         self.head = raw.look_at_lines(HEAD_BYTES)
         self.complete = raw.ended
         if self.head.startswith(_BOM):
@@ -175,6 +189,32 @@ class Source:
         self.report._skip(error)
         if self.strict:
             raise error
+
+    def local(self) -> str:
+        """Return the name of a file that holds the recording, for libraries that read nothing else.
+
+        What is packed or comes through a pipe is copied; the copy is gone when the source is closed.
+
+        Raises:
+            TranscriptError: It is larger than :data:`MAX_COPIED_BYTES`.
+        """
+        if self.file is None:
+            self._copy = tempfile.TemporaryDirectory(prefix="agentbreaker-")
+            self.file = os.path.join(self._copy.name, "recording")
+            left = MAX_COPIED_BYTES
+            with open(self.file, "wb") as copy:
+                while left > 0 and (data := self.stream.read(CHUNK)):
+                    left -= copy.write(data)
+            if left <= 0:
+                gib = MAX_COPIED_BYTES // 1024**3
+                raise TranscriptError(f"longer than {gib} GiB; unpack it to a file first", path=self.path)
+        return self.file
+
+    def close(self) -> None:
+        """Remove the copy, if one was made."""
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
 
     def read(self, messages: Iterator[Message]) -> Iterator[Message]:
         """Yield the messages that a reader makes of this source; all faults of files end here."""
@@ -223,22 +263,24 @@ def open_source(
     if not isinstance(source, str | os.PathLike):
         name = getattr(source, "name", None)
         path = name if isinstance(name, str) else "<stream>"
-        yield _begin(source, path, strict, report, columns)
+        with closing(_begin(source, path, strict, report, columns)) as opened:
+            yield opened
         return
     path = os.fspath(source)
     if path == "-":
         stream: BinaryIO | None = getattr(sys.stdin, "buffer", None)
         if stream is None:
             raise TranscriptError("standard input is closed or not binary", path=path)
-        yield _begin(stream, path, strict, report, columns)
+        with closing(_begin(stream, path, strict, report, columns)) as opened:
+            yield opened
         return
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by the `with` below
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         fault = TranscriptError(_why(error), path=path)
     else:
-        with file:
-            yield _begin(cast(BinaryIO, file), path, strict, report, columns)
+        with file, closing(_begin(cast(BinaryIO, file), path, strict, report, columns)) as opened:
+            yield opened
         return
     raise fault
 
@@ -250,6 +292,20 @@ def _begin(
         return Source(stream, path, strict=strict, report=report, columns=columns)
     except OSError as error:
         raise TranscriptError(_why(error), path=path) from error
+
+
+def _name_of(stream: BinaryIO) -> str | None:
+    """The name of the regular file that a stream reads from its beginning, if that is what it does."""
+    raw = getattr(stream, "raw", stream)
+    name = getattr(raw, "name", None)
+    if not isinstance(raw, io.FileIO) or not isinstance(name, str):
+        return None
+    try:
+        own = os.fstat(raw.fileno())
+        same = os.path.samestat(own, os.stat(name)) and os.path.isfile(name) and stream.tell() == 0
+    except (OSError, ValueError):
+        return None
+    return name if same else None
 
 
 def _why(error: Exception) -> str:
@@ -300,6 +356,14 @@ class _Bytes(io.RawIOBase):
             pass
         return self._head
 
+    def peek(self, size: int) -> bytes:
+        """Return the first `size` bytes; what breaks is raised when it is reached."""
+        try:
+            return self.look(size)[:size]
+        except (*_UNPACKING, OSError) as fault:
+            self._fault = fault
+            return self._head
+
     def look_at_lines(self, size: int) -> bytes:
         """Return the beginning, at most `size` bytes: of JSON Lines not more than is there, but a line at least.
 
@@ -314,6 +378,8 @@ class _Bytes(io.RawIOBase):
 
     def _has_record(self) -> bool:
         """Whether a first line is there that is complete in itself, and not the beginning of a document."""
+        if self._head.startswith((SQLITE, PARQUET, ZIP)):
+            return False
         first, newline, _ = self._head.lstrip().partition(b"\n")
         return bool(newline) and not first.startswith((b"[", _BOM + b"[")) and first.rstrip()[-1:] not in (b"{", b",")
 
