@@ -106,14 +106,20 @@ class StateChanges:
     def _messages(
         self, node: str, found: list[dict[str, Any]], moment: datetime | None, inner: str, *, inferred: bool
     ) -> None:
-        for fields in found:
+        # A node that is a graph of its own may give back all that it was given, the request first.
+        history = len(found) > 1 and _kind_of(found[0]) == "human" and _kind_of(found[-1]) != "human"
+        for number, fields in enumerate(found):
+            asked = history and _kind_of(fields) == "human"
             message_id = name_of(fields.get("id"), "id")
+            if asked and self.said and not any(map(self._is_new, found[number + 1 :])):
+                # What came of it is told: it would come after that.
+                continue
             if message_id is not None:
                 if hash(message_id) in self._seen:
                     continue
                 if len(self._seen) < _MAX_KEPT:
                     self._seen.add(hash(message_id))
-            made = self._message(fields, node, message_id, moment)
+            made = self._message(fields, START if asked else node, message_id, moment)
             if made and made[0].role == "user":
                 # An input has no id before the graph has given it one.
                 key = hash(made[0].content)
@@ -125,6 +131,12 @@ class StateChanges:
             if made:
                 speaker = made[0].sender if made[0].kind in ("message", "tool_call") else ""
                 self._say(made, speaker, inferred)
+                if asked:
+                    self.step()
+
+    def _is_new(self, fields: dict[str, Any]) -> bool:
+        message_id = fields.get("id")
+        return not isinstance(message_id, str) or hash(message_id) not in self._seen
 
     def _message(
         self, fields: dict[str, Any], node: str, message_id: str | None, moment: datetime | None

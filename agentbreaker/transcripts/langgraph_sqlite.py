@@ -44,6 +44,8 @@ _PULL: Final = re.compile(r"^~__pregel_pull, (?P<node>.+)$", re.DOTALL)
 _SENDS: Final = "__pregel_tasks"
 _RESUME: Final = "__resume__"
 _INTERRUPT: Final = "__interrupt__"
+#: The only channel of a graph whose state has no fields.
+_ROOT: Final = "__root__"
 #: What may go wrong with a row that somebody made up.
 _FAULTS: Final = (
     sqlite3.DataError,
@@ -150,31 +152,31 @@ class _Thread:
             return {}
 
     def _take(self, writes: list[Any], tasks: dict[str, str], namespace: str, moment: datetime | None) -> None:
-        by_task: dict[str, list[tuple[str, _Sealed]]] = {}
-        for task, channel, sealed in writes:
-            if isinstance(channel, str) and isinstance(sealed, _Sealed):
-                by_task.setdefault(str(task), []).append((channel, sealed))
         inner = namespace.rpartition("|")[2].partition(":")[0]
-        before, sent = self._sent.get(namespace, []), list[str]()
-        resumed: set[str] = set()
-        for task, written in by_task.items():
+        before, sent, updates = self._sent.get(namespace, []), list[str](), dict[str, list[dict[str, Any]]]()
+        # What a task asks a person is kept beside the answer, and that beside what came of it.
+        for task, channel, sealed in writes:
+            if channel == _INTERRUPT and isinstance(sealed, _Sealed):
+                text = "\n".join(text_of(one.get("value")) for one in items_of(sealed.open()))
+                self.changes.add(_node_of(tasks.get(str(task), ""), before), text, moment, inner=inner)
+                self.changes.step()
+        # An answer is written for the graph and for the task that waits for it.
+        answers = [sealed.open() for _, channel, sealed in writes if channel == _RESUME and isinstance(sealed, _Sealed)]
+        for text in dict.fromkeys(map(last_text, answers)):
+            self.changes.add(START, text, moment)
+            self.changes.step()
+        for task, channel, sealed in writes:
+            if not isinstance(channel, str) or not isinstance(sealed, _Sealed):
+                continue
+            if channel == _SENDS:
+                sent += _targets(sealed.open())
+            elif channel == _ROOT or not channel.startswith(("branch:to:", "__")):
+                updates.setdefault(str(task), []).append({channel: sealed.open()})
+        for task, update in updates.items():
+            said = any(map(messages_in, update))
+            value: Any = update if said else {key: one[key] for one in update for key in one}
             node = _node_of(tasks.get(task, ""), before)
-            update: list[dict[str, Any]] = []
-            for channel, sealed in written:
-                if channel == _SENDS:
-                    sent += _targets(sealed.open())
-                elif channel == _RESUME:
-                    # A person's answer is written for the graph and for the task that waits for it.
-                    if (text := last_text(sealed.open())) and text not in resumed:
-                        resumed.add(text)
-                        self.changes.add(START, text, moment)
-                elif channel == _INTERRUPT:
-                    text = "\n".join(text_of(one.get("value")) for one in items_of(sealed.open()))
-                    self.changes.add(node, text, moment, inner=inner)
-                elif not channel.startswith(("branch:to:", "__")):
-                    update.append({channel: sealed.open()})
-            value: Any = update if any(map(messages_in, update)) else {key: one[key] for one in update for key in one}
-            self.changes.add(node, value, moment, inner=inner, inferred=False)
+            self.changes.add(node, value.get(_ROOT, value) if not said else value, moment, inner=inner, inferred=False)
         self._sent[namespace] = sent
 
     def end(self, source: Source) -> list[Message]:
