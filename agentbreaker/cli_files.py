@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.message import Message
-from agentbreaker.transcripts import ReadReport, read_transcript
+from agentbreaker.transcripts import FoundFile, ReadReport, is_recording, read_transcript
 from agentbreaker.transcripts.table import TABLE_FIELDS
 
 __all__ = [
@@ -86,6 +86,8 @@ def read_files(
 ) -> Iterator[tuple[str, Message]]:
     """Yield the messages of all files with their file; one that cannot be read at all is noted, the others still read.
 
+    Files of a folder that are no recordings are passed over; a folder of nothing else is noted.
+
     Args:
         files: As :func:`~agentbreaker.transcripts.expand_paths` returns them.
         strict: The first line or file that cannot be read is raised instead.
@@ -100,8 +102,12 @@ def read_files(
     """
     sizes = {name: os.path.getsize(name) if os.path.isfile(name) else 0 for name in files}
     task = progress.add_task("read", total=sum(sizes.values()) or None) if progress is not None else None
-    done = 0
+    done = passed = 0
     for name in files:
+        if format_name is None and isinstance(name, FoundFile) and not is_recording(name):
+            read.pass_over(name)
+            done, passed = done + sizes[name], passed + 1
+            continue
         opened: AbstractContextManager[Any] = (
             open(name, "rb", buffering=0) if progress is not None and sizes[name] else nullcontext(name)  # noqa: SIM115
         )
@@ -122,6 +128,8 @@ def read_files(
         except OSError as error:
             broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
         done += sizes[name]
+    if passed == len(files) > 1:
+        broken.append(TranscriptError("no file of this folder is a recording", path=os.path.commonpath(files)))
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:

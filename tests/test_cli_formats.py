@@ -85,7 +85,7 @@ def test_replay_tells_the_format_by_itself(cli: Cli, tmp_path: Path) -> None:
     result = cli("replay", str(source))
     assert result.code == 0
     assert (
-        "read 2 messages, 1 agent, 1 conversation as chat, 1 row skipped (1 messages: expected an array) from 1 file"
+        "read 2 messages, 1 agent, 1 conversation as chat from 1 file, 1 row skipped (1 messages: expected an array)"
         in result.out.splitlines()
     )
     document = json.loads(cli("replay", str(source), "-f", "json").out)

@@ -153,7 +153,7 @@ def _subagent(path: str, main: Source, session: _Session, agent_id: str, stack: 
     except TranscriptError as error:
         if main.strict:
             raise
-        report._skip(error)
+        report.skip(error)
 
 
 def _timed(messages: Iterator[Message]) -> Iterator[tuple[float, Message]]:

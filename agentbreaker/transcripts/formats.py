@@ -31,11 +31,21 @@ from agentbreaker.transcripts.langsmith import read_langsmith, recognise_langsmi
 from agentbreaker.transcripts.native import read_native
 from agentbreaker.transcripts.openinference import read_phoenix, recognise_phoenix
 from agentbreaker.transcripts.otlp import read_otlp, recognise_otlp
+from agentbreaker.transcripts.reading import ReadReport
 from agentbreaker.transcripts.records import Probe
-from agentbreaker.transcripts.source import SQLITE, ReadReport, Source, open_source
+from agentbreaker.transcripts.source import SQLITE, Source, open_source
 from agentbreaker.transcripts.table import read_csv, read_parquet, recognise_csv, recognise_parquet
 
-__all__ = ["FORMATS", "READERS_GROUP", "Format", "detect", "find_format", "other_formats", "read_transcript"]
+__all__ = [
+    "FORMATS",
+    "READERS_GROUP",
+    "Format",
+    "detect",
+    "find_format",
+    "is_recording",
+    "other_formats",
+    "read_transcript",
+]
 
 #: Entry points of this group name objects of :class:`Format`.
 READERS_GROUP: Final = "agentbreaker.readers"
@@ -134,6 +144,16 @@ def detect(source: Source) -> Format:
     if found is None and source.head.startswith(SQLITE):
         raise TranscriptError("an SQLite database of no format that is known", path=source.path)
     return found or FORMATS[0]
+
+
+def is_recording(path: str) -> bool:
+    """Whether a format knows the file; what cannot be opened or looked at is taken for one, to be named when read."""
+    try:
+        with open_source(path) as source:
+            probe = Probe(source)
+            return any(one.recognises(probe) for one in FORMATS) or not (source.head.strip() or source.complete)
+    except (TranscriptError, OSError):
+        return True
 
 
 def read_transcript(

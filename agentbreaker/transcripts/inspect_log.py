@@ -145,12 +145,12 @@ class _Sample:
     def spans(self) -> Iterator[Span]:
         """Yield a span for each agent, model call and tool call."""
         events, found = items_of(self._sample.get("events")), False
-        ends = {event.get("id"): event.get("timestamp") for event in events if event.get("event") == "span_end"}
+        ends = {str(event.get("id")): event.get("timestamp") for event in events if event.get("event") == "span_end"}
         for number, event in enumerate(events):
             match event.get("event"):
                 case "span_begin":
                     span = self._span(event, name_of(event.get("id"), "events.id"), number, "parent_id")
-                    span.end = moment_of(ends.get(event.get("id")))
+                    span.end = moment_of(ends.get(str(event.get("id"))))
                     if event.get("type") in _AGENTS:
                         span.kind, span.name = "agent", name_of(event.get("name"), "events.name") or ""
                     yield span

@@ -89,7 +89,7 @@ def read_langgraph_sqlite(source: Source) -> Iterator[Message]:
             source.report.lines += 1
             try:
                 conversation = name_of(key[0], "thread_id")
-                if conversation is None or not isinstance(key[1], str) or not isinstance(key[2], str):
+                if conversation is None or not all(isinstance(part, str) for part in key):
                     raise UnreadableError("missing", "thread_id")
             except UnreadableError as error:
                 source.skip(error.reason, field=error.field)
@@ -132,8 +132,9 @@ class _Thread:
             found = self._saver.get_tuple(config)
             if found is None:
                 raise UnreadableError("cannot be found by its id", "checkpoint")
-            if namespace == "" and isinstance(found.checkpoint, _Sealed):
-                self._latest = found.checkpoint
+            sealed: Any = found.checkpoint
+            if namespace == "" and isinstance(sealed, _Sealed):
+                self._latest = sealed
             tasks = self._tasks(key)
             moment = _moment_of(checkpoint_id)
             self.changes.step()

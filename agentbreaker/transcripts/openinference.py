@@ -82,16 +82,15 @@ def fill_from_openinference(span: Span, span_name: str, attributes: Mapping[str,
             span.name,
             name_of(attributes.get("tool_call.id", attributes.get("tool.id")), "tool_call.id"),
             unpacked(given if given is not None else attributes.get("tool.parameters")),
-            _result(given_back),
+            last_text(given_back) if _is_message(given_back) else text_of(given_back),
             "exception.type" in attributes,
         )
 
 
-def _result(value: Any) -> str:
-    """The result of a tool as text, also where it is LangChain's message of it."""
+def _is_message(value: Any) -> bool:
+    """Whether the result of a tool is LangChain's message of it."""
     message = unpacked(value)
-    data = message.get("data") if isinstance(message, dict) and message.get("type") == "tool" else None
-    return text_of(data if isinstance(data, dict) and "content" in data else value)
+    return isinstance(message, dict) and message.get("type") == "tool" and isinstance(message.get("data"), dict)
 
 
 def _messages(attributes: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:

@@ -119,6 +119,8 @@ def last_text(value: Any, depth: int = _MAX_DEPTH) -> str:
     if isinstance(value, dict):
         if isinstance(value.get("kwargs"), dict) and "content" in value["kwargs"]:
             return text_of(value["kwargs"]["content"], depth - 1)
+        if isinstance(value.get("data"), dict) and "type" in value and "content" in value["data"]:
+            return text_of(value["data"]["content"], depth - 1)
         if isinstance(value.get("parts"), list):
             return text_of(value["parts"], depth - 1)
         if isinstance(value.get("message"), dict):

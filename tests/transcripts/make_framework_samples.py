@@ -301,7 +301,7 @@ def exported(name: str, suffix: str, columns: str = "*") -> bytes:
             types = ", ".join(f"'{field}': 'VARCHAR'" for field in fields)
             table = f"read_json('{flat}', format = 'newline_delimited', columns = {{{types}}})"
         kind = "PARQUET" if suffix == "parquet" else "CSV, HEADER"
-        duckdb.sql(f"COPY (SELECT {columns} FROM {table}) TO '{path}' (FORMAT {kind})")
+        duckdb.sql(f"COPY (SELECT {columns} FROM {table}) TO '{path}' (FORMAT {kind})")  # noqa: S608 - our own names
         return path.read_bytes()
 
 
@@ -317,7 +317,7 @@ LANGSMITH = "* REPLACE (CAST(start_time AS TIMESTAMP) AS start_time, CAST(end_ti
 
 
 def otlp_openinference() -> str:
-    """What OpenInference's instrumentation of LangChain records of the graph above, as the OpenTelemetry SDK exports it."""
+    """What OpenInference's instrumentation of LangChain records of the graph above, exported by OpenTelemetry's SDK."""
     sys.path.insert(0, str(HERE))
     from make_samples import tracer
     from openinference.instrumentation.langchain import LangChainInstrumentor
