@@ -479,7 +479,11 @@ def test_a_packed_file_that_breaks_off_is_read_as_far_as_it_goes(cli: Cli, tmp_p
     [
         ("none.jsonl", "none.jsonl: no such file"),
         ("*.nothing", "*.nothing: matches no file"),
-        ("empty", "empty: no recording in this directory"),
+        (
+            "empty",
+            "empty: no recording in this directory (*.csv, *.json, *.jsonl, *.log, *.ndjson, *.tsv, *.db, *.eval, "
+            "*.parquet, *.sqlite, *.sqlite3; text also *.gz)",
+        ),
     ],
 )
 def test_a_name_that_means_no_transcript_is_refused_before_anything_is_read(

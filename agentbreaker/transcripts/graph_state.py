@@ -83,7 +83,7 @@ class StateChanges:
         """Take what a node adds.
 
         Args:
-            node: Its name.
+            node: Its name; empty if it is not known.
             update: Channels and values; messages in any of them are what it says.
             moment: When.
             inner: The node of the outer graph, where this one is in an inner graph.
@@ -92,12 +92,13 @@ class StateChanges:
         Raises:
             UnreadableError: A name or id is too long.
         """
-        name = name_of(inner if inner and node in _PARTS else node, "node") or _NAMELESS
+        name = name_of(inner if inner and node in _PARTS else node, "node") or ""
         found = messages_in(update)
         self._asked = self._asked or node == START
         if found:
             self._messages(name, found, moment, inner, inferred=inferred)
         elif update and node != START and (text := text_of(update)):
+            name = name or _NAMELESS
             said = Message(self._conversation, name, None, "message", text, "assistant", timestamp=moment)
             self._say([said], name, inferred)
         elif update and node == START and (text := text_of(update)):

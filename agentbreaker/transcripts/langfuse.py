@@ -54,7 +54,7 @@ def recognise_langfuse(probe: Probe) -> bool:
         record.get("type") in _TYPES
         and ("trace_id" in record or "traceId" in record)
         and ("start_time" in record or "startTime" in record)
-        for record in probe.records
+        for record in (*probe.records, *probe.rows)
         if isinstance(record.get("type"), str)
     ) or (
         {"type", "trace_id", "parent_observation_id"} <= probe.keys

@@ -36,9 +36,10 @@ _HUMAN: Final = ("human", "user", "HumanMessage", "HumanMessageChunk")
 
 def recognise_langsmith(probe: Probe) -> bool:
     """Whether a record is a run."""
-    return any("run_type" in record and ("inputs" in record or "trace_id" in record) for record in probe.records) or (
-        {"run_type", "inputs"} <= probe.keys
-    )
+    return any(
+        "run_type" in record and ("inputs" in record or "trace_id" in record)
+        for record in (*probe.records, *probe.rows)
+    ) or ({"run_type", "inputs"} <= probe.keys)
 
 
 def read_langsmith(source: Source) -> Iterator[Message]:

@@ -139,7 +139,7 @@ def recognise_phoenix(probe: Probe) -> bool:
     return any(
         _id(record, "span_id") is not None
         and ("span_kind" in record or f"attributes.{_KIND}" in record or "attributes" in record)
-        for record in probe.records
+        for record in (*probe.records, *probe.rows)
     ) or ({"context.span_id", "span_kind"} <= probe.keys)
 
 

@@ -84,6 +84,8 @@ def _rows(source: Source, *, quiet: bool) -> Iterator[dict[str, Any]]:
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[dict[str, Any]]:
+    # Standard output is not duckdb's.
+    connection.execute("SET enable_progress_bar = false")
     cursor = connection.execute("SELECT * FROM read_parquet(?)", [path])
     names = [column[0] for column in cursor.description or ()]
     while batch := cursor.fetchmany(_BATCH):

@@ -236,17 +236,20 @@ class Probe:
         head: The first bytes, at most 64 KiB.
         records: The first JSON objects in them, those that are complete; at most 20.
         keys: Names of the members of the first object, also where it is not complete.
+        rows: The first rows of a Parquet file; at most 20.
+
+    Raises:
+        TranscriptError: It is a Parquet file, and the library to read it is missing.
     """
 
-    __slots__ = ("head", "keys", "records")
+    __slots__ = ("head", "keys", "records", "rows")
 
     def __init__(self, source: Source) -> None:
         self.head = source.head
         self.records: list[dict[str, Any]] = []
-        if source.head.startswith((PARQUET, SQLITE, ZIP)):
-            # Databases are told by their head; tables hold records that are one another's like.
-            self.records = first_rows(source, _PROBED) if source.head.startswith(PARQUET) else []
-            self.keys = frozenset(self.records[0]) if self.records else frozenset()
+        self.rows = first_rows(source, _PROBED) if self.head.startswith(PARQUET) else []
+        self.keys: frozenset[str] = frozenset()
+        if self.head.startswith((PARQUET, SQLITE, ZIP)):
             return
         shape = _shape(self.head)
         texts = list(_beginnings(self.head, shape))

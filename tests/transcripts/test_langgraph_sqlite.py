@@ -95,7 +95,7 @@ def test_a_file_from_before_the_path_of_a_task_was_kept(path: Path) -> None:
     change(path, "ALTER TABLE writes DROP COLUMN task_path")
     before = path.read_bytes()
     senders = [message.sender for message in read(path) if message.conversation_id == "ticket-7"]
-    assert senders[:3] == ["assistant", "planner", "describe"]
+    assert senders[:3] == ["user", "planner", "describe"]
     assert path.read_bytes() == before
 
 
