@@ -21,6 +21,7 @@ __all__ = [
     "FORMAT_HELP",
     "MAP_HELP",
     "columns_of",
+    "no_recording_among",
     "progress_bar",
     "read_files",
     "refuse_to_overwrite",
@@ -129,7 +130,16 @@ def read_files(
             broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
         done += sizes[name]
     if passed == len(files) > 1:
-        broken.append(TranscriptError("no file of this folder is a recording", path=os.path.commonpath(files)))
+        broken.append(no_recording_among(files))
+
+
+def no_recording_among(files: list[str]) -> TranscriptError:
+    """The error of folders that hold nothing but files of other kinds: they must not look like quiet recordings."""
+    try:
+        path = os.path.commonpath(files)
+    except ValueError:
+        path = os.path.dirname(files[0])
+    return TranscriptError("no file of this folder is a recording", path=path)
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:

@@ -286,11 +286,14 @@ class _Bytes(io.RawIOBase):
         A pipe is read as it fills.  What breaks is raised when it is reached.
         """
         try:
-            while self._more(size - len(self._head)) and len(self._head) < size and not self._has_record():
+            while self._fault is None and self._more(size - len(self._head)) and not self._enough(size):
                 pass
         except (*_UNPACKING, OSError) as fault:
             self._fault = fault
         return self._head
+
+    def _enough(self, size: int) -> bool:
+        return len(self._head) >= size or self._has_record()
 
     def _has_record(self) -> bool:
         """Whether a first line is there that is complete in itself, and not the beginning of a document."""
