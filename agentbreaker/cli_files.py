@@ -32,7 +32,7 @@ __all__ = [
 EXIT_UNREADABLE = 3
 #: What ``--format`` and ``--map`` say of themselves, in every command that reads transcripts.
 FORMAT_HELP = "How to read them (`agentbreaker formats`); without it each file's content tells."
-MAP_HELP = "For tables: field=column, such as sender=from_agent; may be repeated."
+MAP_HELP = "For CSV and Parquet: field=column, such as sender=from_agent; may be repeated."
 
 
 def progress_bar(console: Console, doing: str) -> Progress | None:
