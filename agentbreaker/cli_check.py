@@ -14,7 +14,7 @@ from rich.console import Console
 
 from agentbreaker import __version__
 from agentbreaker.check import FailOn, Limits, check, money_of, share_of
-from agentbreaker.cli_files import EXIT_UNREADABLE, read_files
+from agentbreaker.cli_files import EXIT_UNREADABLE, no_recording_among, read_files
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.policy import Policy
 from agentbreaker.report.terminal import print_unreadable
@@ -116,6 +116,8 @@ def check_command(
     with errors.status("checking") if errors.is_terminal else nullcontext():
         # The report of the reader counts the lines of all files.
         report = check(messages(), rules, limits, line=lambda: read.lines - before)
+    if read.passed_over == len(files) > 1:
+        broken.append(no_recording_among(files))
     print_unreadable(errors, read, broken)
     _print(report, output_format, output_file, incidents)
     if broken:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.message import Message
-from agentbreaker.transcripts import ReadReport, read_transcript
+from agentbreaker.transcripts import FoundFile, ReadReport, is_recording, read_transcript
 from agentbreaker.transcripts.table import TABLE_FIELDS
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "FORMAT_HELP",
     "MAP_HELP",
     "columns_of",
+    "no_recording_among",
     "progress_bar",
     "read_files",
     "refuse_to_overwrite",
@@ -31,7 +32,7 @@ __all__ = [
 EXIT_UNREADABLE = 3
 #: What ``--format`` and ``--map`` say of themselves, in every command that reads transcripts.
 FORMAT_HELP = "How to read them (`agentbreaker formats`); without it each file's content tells."
-MAP_HELP = "For tables: field=column, such as sender=from_agent; may be repeated."
+MAP_HELP = "For CSV and Parquet: field=column, such as sender=from_agent; may be repeated."
 
 
 def progress_bar(console: Console, doing: str) -> Progress | None:
@@ -86,6 +87,8 @@ def read_files(
 ) -> Iterator[tuple[str, Message]]:
     """Yield the messages of all files with their file; one that cannot be read at all is noted, the others still read.
 
+    Files of a folder that are no recordings are passed over; a folder of nothing else is noted.
+
     Args:
         files: As :func:`~agentbreaker.transcripts.expand_paths` returns them.
         strict: The first line or file that cannot be read is raised instead.
@@ -100,8 +103,12 @@ def read_files(
     """
     sizes = {name: os.path.getsize(name) if os.path.isfile(name) else 0 for name in files}
     task = progress.add_task("read", total=sum(sizes.values()) or None) if progress is not None else None
-    done = 0
+    done = passed = 0
     for name in files:
+        if format_name is None and isinstance(name, FoundFile) and not is_recording(name):
+            read.pass_over(name)
+            done, passed = done + sizes[name], passed + 1
+            continue
         opened: AbstractContextManager[Any] = (
             open(name, "rb", buffering=0) if progress is not None and sizes[name] else nullcontext(name)  # noqa: SIM115
         )
@@ -122,6 +129,17 @@ def read_files(
         except OSError as error:
             broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
         done += sizes[name]
+    if passed == len(files) > 1:
+        broken.append(no_recording_among(files))
+
+
+def no_recording_among(files: list[str]) -> TranscriptError:
+    """The error of folders that hold nothing but files of other kinds: they must not look like quiet recordings."""
+    try:
+        path = os.path.commonpath(files)
+    except ValueError:
+        path = os.path.dirname(files[0])
+    return TranscriptError("no file of this folder is a recording", path=path)
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:

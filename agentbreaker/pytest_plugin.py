@@ -23,7 +23,7 @@ from agentbreaker.printable import printable
 from agentbreaker.pytest_run import add_properties, policy_file, share_spent
 from agentbreaker.replay import read_sources
 from agentbreaker.report.terminal import no_command
-from agentbreaker.transcripts import expand_paths, read_transcript
+from agentbreaker.transcripts import FoundFile, expand_paths, is_recording, read_transcript
 
 __all__ = ["transcript_items"]
 
@@ -51,6 +51,8 @@ def transcript_items(session: pytest.Session) -> list[pytest.Item]:
         raise pytest.UsageError(printable(str(error), limit=2000)) from None
     items: list[pytest.Item] = []
     for path in files:
+        if isinstance(path, FoundFile) and not is_recording(path):
+            continue
         file: _TranscriptFile = _TranscriptFile.from_parent(session, path=Path(path))
         file.policy, file.limits = policy, limits
         items += file.collect()

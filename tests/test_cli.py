@@ -159,7 +159,8 @@ def test_replay_tells_each_verdict_and_sums_up(cli: Cli, tmp_path: Path) -> None
     assert re.search(r"^warned +brink +\d+ +\d+ +- +AB\d{3} *$", result.out, re.M)
     assert re.search(r"^quiet +fine +13 +1,200\s*$", result.out, re.M)
     assert "3 conversations: 1 halted, 1 warned, 1 quiet" in result.out
-    assert f"read {35 + 13 + len(only_warned())} messages from 1 file\n" in result.out
+    assert f"read {35 + 13 + len(only_warned())} messages, " in result.out
+    assert " as agentbreaker from 1 file\n" in result.out
     after = f"{100 * (35 - at):,} ({round(100 * (35 - at) / 46)} %)"
     assert f"4,600 tokens recorded, {after} of them after a halt" in result.out
     assert "halted by AB201 1" in result.out
@@ -191,7 +192,7 @@ def test_skipped_lines_are_named_on_standard_error(cli: Cli, tmp_path: Path) -> 
         "agentbreaker: log.jsonl:8: not an object but an array",
         "agentbreaker: 3 more lines skipped",
     ]
-    assert "read 13 messages from 1 file, 8 lines skipped" in result.out
+    assert "read 13 messages, 2 agents, 1 conversation as agentbreaker from 1 file, 8 rows skipped" in result.out
 
 
 def test_many_quiet_conversations_are_counted_instead_of_listed(cli: Cli, tmp_path: Path) -> None:
@@ -336,7 +337,10 @@ def test_the_summary_counts_the_files(cli: Cli, tmp_path: Path) -> None:
     """Two files are two files."""
     save(tmp_path / "a.jsonl", quiet("a"))
     save(tmp_path / "b.jsonl", quiet("b"))
-    assert "read 26 messages from 2 files" in cli("replay", "a.jsonl", "b.jsonl").out
+    assert (
+        "read 26 messages, 2 agents, 2 conversations as agentbreaker from 2 files"
+        in cli("replay", "a.jsonl", "b.jsonl").out
+    )
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -355,7 +359,10 @@ def test_standard_input(tmp_path: Path, packed: bool) -> None:
 def test_standard_input_that_is_empty(cli: Cli) -> None:
     """Nothing on standard input is unreadable input, named ``-``."""
     assert cli("replay", "-") == Result(
-        3, "0 conversations: 0 halted, 0 warned, 0 quiet\nread 0 messages from 0 files\n", "agentbreaker: -: empty\n"
+        3,
+        "0 conversations: 0 halted, 0 warned, 0 quiet\n"
+        "read 0 messages, 0 agents, 0 conversations as agentbreaker from 0 files\n",
+        "agentbreaker: -: empty\n",
     )
 
 
@@ -448,7 +455,7 @@ def test_a_line_that_is_not_utf8_is_skipped(cli: Cli, tmp_path: Path) -> None:
     result = cli("replay", "log.jsonl")
     assert result.code == 0
     assert result.err == "agentbreaker: log.jsonl:3: not UTF-8 (column 42)\n"
-    assert "read 12 messages from 1 file, 1 line skipped" in result.out
+    assert "1 conversation as agentbreaker from 1 file, 1 row skipped" in result.out
 
 
 def test_a_packed_file_that_breaks_off_is_read_as_far_as_it_goes(cli: Cli, tmp_path: Path) -> None:
@@ -472,7 +479,11 @@ def test_a_packed_file_that_breaks_off_is_read_as_far_as_it_goes(cli: Cli, tmp_p
     [
         ("none.jsonl", "none.jsonl: no such file"),
         ("*.nothing", "*.nothing: matches no file"),
-        ("empty", "empty: no *.jsonl or *.jsonl.gz in this directory"),
+        (
+            "empty",
+            "empty: no recording in this directory (*.csv, *.json, *.jsonl, *.log, *.ndjson, *.tsv, *.db, *.eval, "
+            "*.parquet, *.sqlite, *.sqlite3; text also *.gz)",
+        ),
     ],
 )
 def test_a_name_that_means_no_transcript_is_refused_before_anything_is_read(

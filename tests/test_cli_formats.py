@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from agentbreaker.transcripts import FORMATS, read_transcript
 from tests.conftest import Cli
 
+SAMPLES = Path(__file__).parent / "transcripts" / "samples"
 CHAT = (
     '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "name": "ann", "content": "Hello."}]}\n'
     '{"messages": 3}\n'
@@ -85,7 +88,7 @@ def test_replay_tells_the_format_by_itself(cli: Cli, tmp_path: Path) -> None:
     result = cli("replay", str(source))
     assert result.code == 0
     assert (
-        "read 2 messages, 1 agent, 1 conversation as chat, 1 row skipped (1 messages: expected an array) from 1 file"
+        "read 2 messages, 1 agent, 1 conversation as chat from 1 file, 1 row skipped (1 messages: expected an array)"
         in result.out.splitlines()
     )
     document = json.loads(cli("replay", str(source), "-f", "json").out)
@@ -127,3 +130,38 @@ def test_a_wrong_map_is_a_usage_error(cli: Cli, tmp_path: Path, pair: str) -> No
     result = cli("replay", str(source), "--map", pair)
     assert result.code == 2
     assert "--map: " in result.err
+
+
+# -- folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_many_formats_is_read_and_strangers_are_named(cli: Cli, tmp_path: Path) -> None:
+    """What nobody recognises is passed over by name; it is no error where nobody named it."""
+    folder = tmp_path / "logs"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("chat.jsonl", "otlp.json", "csv.csv"):
+        (folder / "deep" / name).write_bytes((SAMPLES / name).read_bytes())
+    (folder / "package.json").write_text('{"name": "x"}')
+    result = cli("replay", "logs")
+    assert result.code == 0
+    assert re.search(" as (?=.*otlp)(?=.*chat).*csv.* from 3 files, ", result.out)
+    stranger = os.path.join("logs", "package.json")
+    assert f"agentbreaker: {stranger}: passed over, of no format that is known\n" in result.err
+
+
+def test_a_stranger_that_is_named_stays_an_error(cli: Cli, tmp_path: Path) -> None:
+    """The user meant it."""
+    (tmp_path / "package.json").write_text('{"name": "x"}')
+    assert cli("replay", "package.json").code == 3
+
+
+@pytest.mark.parametrize("command", ["replay", "check", "convert"])
+def test_a_folder_of_strangers_is_an_error(cli: Cli, tmp_path: Path, command: str) -> None:
+    """A mistyped folder must not look like one without runaways."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for name in ("a.json", "b.json"):
+        (folder / name).write_text("{}")
+    result = cli(command, "logs", *(["-"] if command == "convert" else []))
+    assert result.code == 3
+    assert "agentbreaker: logs: no file of this folder is a recording\n" in result.err

@@ -119,6 +119,12 @@ def print_unreadable(console: Console, read: ReadReport, broken: Iterable[Transc
     more = read.skipped + read.truncated - len(named)
     if more > 0:
         console.print(Text(f"agentbreaker: {count_of(more, 'more line')} skipped"), soft_wrap=True)
+    for path in read.strangers[:_SHOWN_ERRORS]:
+        text = f"agentbreaker: {printable(path, limit=2000)}: passed over, of no format that is known"
+        console.print(Text(text), soft_wrap=True)
+    more = read.passed_over - len(read.strangers[:_SHOWN_ERRORS])
+    if more > 0:
+        console.print(Text(f"agentbreaker: {count_of(more, 'more file')} passed over"), soft_wrap=True)
 
 
 def conversation_table(conversations: Iterable[ConversationReport]) -> Table:
@@ -189,11 +195,7 @@ def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str
         f"{count_of(totals.conversations, 'conversation')}: {totals.halted:,} halted, {totals.warned_only:,} warned, "
         f"{quiet:,} quiet"
     )
-    if set(read.formats) <= {"agentbreaker"}:
-        skipped = f", {count_of(read.skipped, 'line')} skipped{_why(read)}" if read.skipped else ""
-        yield f"read {count_of(read.messages, 'message')} from {count_of(files, 'file')}{skipped}"
-    else:
-        yield f"{reading_of(read)} from {count_of(files, 'file')}"
+    yield reading_of(read, max(0, files - read.passed_over))
     if totals.tokens:
         yield (
             f"{totals.tokens:,} tokens recorded, {totals.tokens_after_halt:,} "
@@ -215,14 +217,15 @@ def _summary(totals: ReplayReport, read: ReadReport, files: int) -> Iterator[str
         yield f"{count_of(totals.messages_after_halt, 'message')} ({share}) came after a halt; halted by {by}"
 
 
-def reading_of(read: ReadReport) -> str:
-    """``read 812 messages, 6 agents, 3 conversations as chat, 4 rows skipped (2 not JSON, 2 role: missing)``."""
+def reading_of(read: ReadReport, files: int | None = None) -> str:
+    """``read 812 messages, 6 agents, 3 conversations as chat from 2 files, 4 rows skipped (4 role: missing)``."""
     read_as = sorted(read.formats.items(), key=lambda item: (-item[1], item[0]))
     formats = " and ".join(printable(name) for name, _ in read_as) or "nothing"
+    source = "" if files is None else f" from {count_of(files, 'file')}"
     skipped = f", {count_of(read.skipped, 'row')} skipped{_why(read)}" if read.skipped else ""
     return (
         f"read {count_of(read.messages, 'message')}, {count_of(read.agents, 'agent')}, "
-        f"{count_of(read.conversations, 'conversation')} as {formats}{skipped}"
+        f"{count_of(read.conversations, 'conversation')} as {formats}{source}{skipped}"
     )
 
 

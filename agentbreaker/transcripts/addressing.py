@@ -51,6 +51,17 @@ class Addressing:
             done += oldest
         return done
 
+    def address(self, conversation: str, recipient: str) -> list[Message]:
+        """Say to whom the open messages of a conversation speak, where the recording says it; return what is ready."""
+        held = self._waiting.get(conversation, [])
+        for one in held:
+            if _is_open(one) and one.sender != recipient:
+                one.recipient = recipient
+        if not held or any(map(_is_open, held)):
+            return []
+        self._forget(held)
+        return self._waiting.pop(conversation)
+
     def _forget(self, messages: list[Message]) -> None:
         self._number -= len(messages)
         self._characters -= sum(map(_characters, messages))

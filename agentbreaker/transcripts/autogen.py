@@ -16,7 +16,7 @@ from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
 from agentbreaker.transcripts.values import items_of, mapping_of, moment_of, name_of, text_of, unpacked, usage_of
 
-__all__ = ["read_autogen", "recognise_autogen"]
+__all__ = ["Seen", "is_message", "messages_of_turn", "read_autogen", "recognise_autogen"]
 
 #: Events about a run that nobody says to anybody.
 _SILENT: Final = frozenset(
@@ -36,8 +36,8 @@ _SILENT: Final = frozenset(
 def recognise_autogen(probe: Probe) -> bool:
     """Whether a record is a result, a team state, or a message."""
     if any(
-        _is_message(record)
-        or any(map(_is_message, items_of(record.get("messages"))[:3]))
+        is_message(record)
+        or any(map(is_message, items_of(record.get("messages"))[:3]))
         or isinstance(record.get("agent_states"), dict)
         for record in probe.records
     ):
@@ -45,7 +45,8 @@ def recognise_autogen(probe: Probe) -> bool:
     return "agent_states" in probe.keys or ("messages" in probe.keys and b'"models_usage"' in probe.head)
 
 
-def _is_message(record: dict[str, Any]) -> bool:
+def is_message(record: dict[str, Any]) -> bool:
+    """Whether a record is a message or event of ``autogen_agentchat``."""
     return "source" in record and "models_usage" in record and isinstance(record.get("type"), str)
 
 
@@ -57,7 +58,7 @@ def read_autogen(source: Source) -> Iterator[Message]:
 
 
 def _messages(source: Source) -> Iterator[Message]:
-    addressing, seen = Addressing(), _Seen()
+    addressing, seen = Addressing(), Seen()
     for record in records_of(source):
         name = f"line {source.line}"
         if "agent_states" in record:
@@ -69,22 +70,23 @@ def _messages(source: Source) -> Iterator[Message]:
             if not threads:
                 source.skip("a team state without a message thread", field="agent_states")
             for field, thread in threads:
-                yield from spoken_to_next(_turns(source, thread, name, field, _Seen()))
+                yield from spoken_to_next(_turns(source, thread, name, field, Seen()))
         elif "messages" in record:
-            yield from spoken_to_next(_turns(source, record["messages"], name, "messages", _Seen()))
+            yield from spoken_to_next(_turns(source, record["messages"], name, "messages", Seen()))
         else:
             for message in _turns(source, [record], "run", "", seen):
                 yield from addressing.push(message)
     yield from addressing.end()
 
 
-class _Seen:
+class Seen:
     """Ids of messages that were read: streams repeat them."""
 
     def __init__(self) -> None:
         self._hashes: set[int] = set()
 
     def is_new(self, message_id: str | None) -> bool:
+        """Whether this id is seen for the first time; without one there is no telling."""
         if message_id is None:
             return True
         if hash(message_id) in self._hashes:
@@ -94,13 +96,13 @@ class _Seen:
         return True
 
 
-def _turns(source: Source, turns: Any, conversation: str, field: str, seen: _Seen) -> Iterator[Message]:
+def _turns(source: Source, turns: Any, conversation: str, field: str, seen: Seen) -> Iterator[Message]:
     if not isinstance(turns, list):
         source.skip("expected an array", field=field)
         return
     for number, turn in enumerate(turns):
         try:
-            found = _message(turn, conversation, seen)
+            found = messages_of_turn(turn, conversation, seen)
         except UnreadableError as error:
             place = f"{field}.{number}" if field else ""
             source.skip(error.reason, field=".".join(filter(None, (place, error.field))) or None)
@@ -108,8 +110,12 @@ def _turns(source: Source, turns: Any, conversation: str, field: str, seen: _See
         yield from found
 
 
-def _message(turn: Any, conversation: str, seen: _Seen) -> list[Message]:
-    """Return the messages of one turn; several where it calls several tools."""
+def messages_of_turn(turn: Any, conversation: str, seen: Seen) -> list[Message]:
+    """Return the messages of one turn; several where it calls several tools, none where it was seen before.
+
+    Raises:
+        UnreadableError: It does not say who speaks.
+    """
     if not isinstance(turn, dict):
         raise UnreadableError("not an object")
     speaker = name_of(turn.get("source"), "source")

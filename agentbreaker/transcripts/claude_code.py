@@ -20,7 +20,16 @@ from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.transcripts.records import Probe, parse_value, records_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source, open_source
-from agentbreaker.transcripts.values import count_of, items_of, mapping_of, moment_of, name_of, text_of, usage_of
+from agentbreaker.transcripts.values import (
+    count_of,
+    items_of,
+    mapping_of,
+    moment_of,
+    name_of,
+    sum_of_usage,
+    text_of,
+    usage_of,
+)
 
 __all__ = ["MAIN_AGENT", "read_claude_code", "recognise_claude_code"]
 
@@ -144,7 +153,7 @@ def _subagent(path: str, main: Source, session: _Session, agent_id: str, stack: 
     except TranscriptError as error:
         if main.strict:
             raise
-        report._skip(error)
+        report.skip(error)
 
 
 def _timed(messages: Iterator[Message]) -> Iterator[tuple[float, Message]]:
@@ -202,7 +211,7 @@ def _line(record: dict[str, Any], session: _Session, agent_id: str | None) -> li
     if record["type"] == "assistant":
         usage, model = _usage(body, session), name_of(body.get("model"), "message.model")
         bill = session.unpaid.pop(speaker, None) or Message(conversation, speaker, other, role="assistant")
-        bill.usage = _sum(bill.usage, usage)
+        bill.usage = sum_of_usage(bill.usage, usage)
         bill.model = model if model != "<synthetic>" else bill.model
         if found:
             found[-1].usage, found[-1].model = bill.usage, bill.model
@@ -260,12 +269,6 @@ def _result(
         return
     tool = Tool(name, call_id, None, text, block.get("is_error") is True)
     yield Message(conversation, name, speaker, "tool_result", role="tool", tool=tool)
-
-
-def _sum(one: Usage | None, other: Usage | None) -> Usage | None:
-    if one is None or other is None:
-        return one or other
-    return Usage(*(getattr(one, name) + getattr(other, name) for name in Usage.__slots__))
 
 
 def _usage(body: dict[str, Any], session: _Session) -> Usage | None:

@@ -14,22 +14,38 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import BinaryIO, Final
 
-from agentbreaker.errors import ConfigError
+from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.message import Message
+from agentbreaker.transcripts.ag2 import read_ag2, recognise_ag2
+from agentbreaker.transcripts.ag2_classic import read_ag2_classic, recognise_ag2_classic
 from agentbreaker.transcripts.atif import read_atif, recognise_atif
 from agentbreaker.transcripts.autogen import read_autogen, recognise_autogen
+from agentbreaker.transcripts.autogen_events import read_autogen_events, recognise_autogen_events
 from agentbreaker.transcripts.chat import read_chat, recognise_chat
 from agentbreaker.transcripts.claude_code import read_claude_code, recognise_claude_code
+from agentbreaker.transcripts.inspect_log import read_inspect, recognise_inspect
 from agentbreaker.transcripts.langfuse import read_langfuse, recognise_langfuse
+from agentbreaker.transcripts.langgraph import read_langgraph, recognise_langgraph
+from agentbreaker.transcripts.langgraph_sqlite import read_langgraph_sqlite, recognise_langgraph_sqlite
 from agentbreaker.transcripts.langsmith import read_langsmith, recognise_langsmith
 from agentbreaker.transcripts.native import read_native
 from agentbreaker.transcripts.openinference import read_phoenix, recognise_phoenix
 from agentbreaker.transcripts.otlp import read_otlp, recognise_otlp
+from agentbreaker.transcripts.reading import ReadReport
 from agentbreaker.transcripts.records import Probe
-from agentbreaker.transcripts.source import ReadReport, Source, open_source
-from agentbreaker.transcripts.table import read_csv, recognise_csv
+from agentbreaker.transcripts.source import SQLITE, Source, open_source
+from agentbreaker.transcripts.table import read_csv, read_parquet, recognise_csv, recognise_parquet
 
-__all__ = ["FORMATS", "READERS_GROUP", "Format", "detect", "find_format", "other_formats", "read_transcript"]
+__all__ = [
+    "FORMATS",
+    "READERS_GROUP",
+    "Format",
+    "detect",
+    "find_format",
+    "is_recording",
+    "other_formats",
+    "read_transcript",
+]
 
 #: Entry points of this group name objects of :class:`Format`.
 READERS_GROUP: Final = "agentbreaker.readers"
@@ -64,13 +80,25 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("agentbreaker", "agentbreaker JSON Lines, version 1", _is_native, read_native),
     Format("otlp", "OTLP JSON of OpenTelemetry, GenAI or OpenInference attributes", recognise_otlp, read_otlp),
     Format("phoenix", "Phoenix: exported OpenInference spans", recognise_phoenix, read_phoenix),
-    Format("langsmith", "LangSmith runs, as its SDK writes them", recognise_langsmith, read_langsmith),
-    Format("langfuse", "Langfuse exports of observations, new and legacy", recognise_langfuse, read_langfuse),
+    Format("langsmith", "LangSmith runs: JSON of its SDK, Parquet of its export", recognise_langsmith, read_langsmith),
+    Format("langfuse", "Langfuse observations, new and legacy: JSON, CSV, Parquet", recognise_langfuse, read_langfuse),
+    Format(
+        "langgraph-sqlite",
+        "LangGraph checkpoints in SQLite; extra langgraph",
+        recognise_langgraph_sqlite,
+        read_langgraph_sqlite,
+    ),
     Format("autogen", "AutoGen 0.7: TaskResult, team state, or messages a line", recognise_autogen, read_autogen),
+    Format("autogen-events", "AutoGen 0.7: log of autogen_core.events", recognise_autogen_events, read_autogen_events),
+    Format("ag2", "AG2 1.x: write-ahead log of a channel", recognise_ag2, read_ag2),
+    Format("ag2-classic", "AG2 0.x: SQLite log of runtime_logging", recognise_ag2_classic, read_ag2_classic),
     Format("claude-code", "Claude Code sessions, with their subagents", recognise_claude_code, read_claude_code),
     Format("atif", "ATIF trajectories, with their subagents", recognise_atif, read_atif),
-    Format("chat", "OpenAI-style chat JSON Lines, a conversation or a message a line", recognise_chat, read_chat),
-    Format("csv", "CSV with a header line, a message a row; --map names the columns", recognise_csv, read_csv),
+    Format("inspect", "Inspect logs: JSON, and .eval where inspect-ai is installed", recognise_inspect, read_inspect),
+    Format("langgraph", "LangGraph streams: updates, tasks, debug or values", recognise_langgraph, read_langgraph),
+    Format("chat", "OpenAI-style chat JSON Lines, conversations or messages", recognise_chat, read_chat),
+    Format("csv", "CSV, a message a row; --map names the columns", recognise_csv, read_csv),
+    Format("parquet", "Parquet, a message a row; --map as for CSV; extra bulk", recognise_parquet, read_parquet),
 )
 _BY_NAME: Final = {one.name: one for one in FORMATS}
 
@@ -106,9 +134,26 @@ def find_format(name: str) -> Format:
 
 
 def detect(source: Source) -> Format:
-    """Tell the format of a source from its beginning, which stays to be read; what nobody knows is taken for ours."""
+    """Tell the format of a source from its beginning, which stays to be read; text that nobody knows is taken for ours.
+
+    Raises:
+        TranscriptError: It is a database of no format that is known, or needs a library that is missing.
+    """
     probe = Probe(source)
-    return next((one for one in FORMATS if one.recognises(probe)), FORMATS[0])
+    found = next((one for one in FORMATS if one.recognises(probe)), None)
+    if found is None and source.head.startswith(SQLITE):
+        raise TranscriptError("an SQLite database of no format that is known", path=source.path)
+    return found or FORMATS[0]
+
+
+def is_recording(path: str) -> bool:
+    """Whether a format knows the file; what cannot be opened or looked at is taken for one, to be named when read."""
+    try:
+        with open_source(path) as source:
+            probe = Probe(source)
+            return any(one.recognises(probe) for one in FORMATS) or not (source.head.strip() or source.complete)
+    except (TranscriptError, OSError):
+        return True
 
 
 def read_transcript(

@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.transcripts.genai import calls_of_message
-from agentbreaker.transcripts.records import Probe, records_of
+from agentbreaker.transcripts.records import Probe
+from agentbreaker.transcripts.rows import rows_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
 from agentbreaker.transcripts.spans import Span, messages_of_spans
+from agentbreaker.transcripts.table import header_of
 from agentbreaker.transcripts.values import (
     cost_of,
     count_of,
@@ -52,11 +54,12 @@ def recognise_langfuse(probe: Probe) -> bool:
         record.get("type") in _TYPES
         and ("trace_id" in record or "traceId" in record)
         and ("start_time" in record or "startTime" in record)
-        for record in probe.records
+        for record in (*probe.records, *probe.rows)
         if isinstance(record.get("type"), str)
     ) or (
         {"type", "trace_id", "parent_observation_id"} <= probe.keys
         or {"type", "traceId", "parentObservationId"} <= probe.keys
+        or {"id", "type", "trace_id", "start_time"} <= header_of(probe)
     )
 
 
@@ -66,7 +69,7 @@ def read_langfuse(source: Source) -> Iterator[Message]:
 
 
 def _spans(source: Source) -> Iterator[Span]:
-    for record in records_of(source):
+    for record in rows_of(source):
         try:
             yield _span(record)
         except UnreadableError as error:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agentbreaker.message import Message, Tool, Usage
-from agentbreaker.transcripts.records import Probe, records_of
+from agentbreaker.transcripts.records import Probe
+from agentbreaker.transcripts.rows import rows_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
 from agentbreaker.transcripts.spans import Span, messages_of_spans
@@ -35,9 +36,10 @@ _HUMAN: Final = ("human", "user", "HumanMessage", "HumanMessageChunk")
 
 def recognise_langsmith(probe: Probe) -> bool:
     """Whether a record is a run."""
-    return any("run_type" in record and ("inputs" in record or "trace_id" in record) for record in probe.records) or (
-        {"run_type", "inputs"} <= probe.keys
-    )
+    return any(
+        "run_type" in record and ("inputs" in record or "trace_id" in record)
+        for record in (*probe.records, *probe.rows)
+    ) or ({"run_type", "inputs"} <= probe.keys)
 
 
 def read_langsmith(source: Source) -> Iterator[Message]:
@@ -46,7 +48,7 @@ def read_langsmith(source: Source) -> Iterator[Message]:
 
 
 def _spans(source: Source) -> Iterator[Span]:
-    for record in records_of(source):
+    for record in rows_of(source):
         try:
             yield _span(record)
         except UnreadableError as error:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agentbreaker.message import Message, Tool
-from agentbreaker.transcripts.records import Probe, records_of
+from agentbreaker.transcripts.records import Probe
+from agentbreaker.transcripts.rows import rows_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
 from agentbreaker.transcripts.spans import Span, messages_of_spans
@@ -52,13 +53,20 @@ def fill_from_openinference(span: Span, span_name: str, attributes: Mapping[str,
     if span.usage is not None or kind == "LLM":
         span.model = name_of(attributes.get("llm.model_name"), "llm.model_name")
     agent = name_of(attributes.get("agent.name"), "agent.name")
+    # LangChain's metadata is an attribute too: a chain with the name of a LangGraph node is an agent's turn.
+    metadata = mapping_of(attributes.get("metadata"))
+    graph_node = name_of(metadata.get("langgraph_node"), "metadata.langgraph_node")
+    agent = agent or name_of(metadata.get("lc_agent_name"), "metadata.lc_agent_name")
     given, given_back = attributes.get("input.value"), attributes.get("output.value")
     if kind == "AGENT" or (kind == "CHAIN" and node is not None):
         span.kind, span.name = "agent", agent or node or name_of(span_name, "name") or ""
         span.caller = name_of(attributes.get("graph.node.parent_id"), "graph.node.parent_id")
         span.asked, span.said = last_text(given), last_text(given_back)
+    elif kind == "CHAIN" and graph_node is not None and span_name == graph_node:
+        span.kind, span.name, span.is_node = "agent", agent or graph_node, True
+        span.asked, span.said = last_text(given), last_text(given_back)
     elif kind == "LLM":
-        span.kind, span.name = "model", agent or ""
+        span.kind, span.name = "model", agent or graph_node or ""
         asked = _messages(attributes, "llm.input_messages.")
         said = _messages(attributes, "llm.output_messages.")
         requests = [one for one in asked if one.get("role") == "user"]
@@ -68,15 +76,21 @@ def fill_from_openinference(span: Span, span_name: str, attributes: Mapping[str,
         for message in said:
             span.calls += _calls(message)
     elif kind == "TOOL":
-        span.kind = "tool"
+        span.kind, span.is_node = "tool", graph_node is not None
         span.name = name_of(attributes.get("tool.name"), "tool.name") or name_of(span_name, "name") or "tool"
         span.tool = Tool(
             span.name,
             name_of(attributes.get("tool_call.id", attributes.get("tool.id")), "tool_call.id"),
             unpacked(given if given is not None else attributes.get("tool.parameters")),
-            text_of(given_back),
+            last_text(given_back) if _is_message(given_back) else text_of(given_back),
             "exception.type" in attributes,
         )
+
+
+def _is_message(value: Any) -> bool:
+    """Whether the result of a tool is LangChain's message of it."""
+    message = unpacked(value)
+    return isinstance(message, dict) and message.get("type") == "tool" and isinstance(message.get("data"), dict)
 
 
 def _messages(attributes: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
@@ -125,7 +139,7 @@ def recognise_phoenix(probe: Probe) -> bool:
     return any(
         _id(record, "span_id") is not None
         and ("span_kind" in record or f"attributes.{_KIND}" in record or "attributes" in record)
-        for record in probe.records
+        for record in (*probe.records, *probe.rows)
     ) or ({"context.span_id", "span_kind"} <= probe.keys)
 
 
@@ -140,7 +154,7 @@ def _id(record: Mapping[str, Any], field: str) -> Any:
 
 
 def _spans(source: Source) -> Iterator[Span]:
-    for record in records_of(source):
+    for record in rows_of(source):
         try:
             yield _span(record)
         except UnreadableError as error:

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from agentbreaker.transcripts.parquet import first_rows
 from agentbreaker.transcripts.schema import LONE_HINT, MAX_VALUES, UnreadableError, too_many_values
-from agentbreaker.transcripts.source import CHUNK, Source
+from agentbreaker.transcripts.source import CHUNK, PARQUET, SQLITE, ZIP, Source
 
-__all__ = ["MAX_DOCUMENT_BYTES", "MAX_LINE_BYTES", "Probe", "lines_of", "parse_value", "records_of"]
+__all__ = ["MAX_DOCUMENT_BYTES", "MAX_LINE_BYTES", "Probe", "lines_of", "members_of", "parse_value", "records_of"]
 
 #: Longest line that is read, in bytes without its line end; a longer one is discarded as it streams by.
 MAX_LINE_BYTES: Final = 8 * 1024 * 1024
@@ -143,15 +144,29 @@ _OUTSIDE: Final = re.compile(rb'["\[\]{},]')
 _INSIDE: Final = re.compile(rb'["\\]')
 
 
-def _elements(source: Source) -> Iterator[bytes]:
-    """Yield the elements of the one array that the recording is, each when it is complete."""
+def members_of(source: Source, name: str, limit: int = MAX_LINE_BYTES) -> Iterator[bytes]:
+    """Yield the elements of the array that is a member of the one object that the recording is.
+
+    Args:
+        source: The recording.
+        name: Of the member.
+        limit: Longest element, in bytes; a longer one is skipped as it streams by.
+    """
+    return _elements(source, limit, name.encode())
+
+
+def _elements(source: Source, limit: int = MAX_LINE_BYTES, member: bytes | None = None) -> Iterator[bytes]:
+    """Yield the elements of an array, each when it is complete: of the whole recording, or of a member of it."""
     report, read = source.report, source.stream.read1
     element, size, depth, inside, escaped, line = bytearray(), 0, 0, False, False, 1
+    # The array lies within so many brackets; the latest string before it, where it is a member, is its name.
+    base, found = int(member is not None), False
+    latest = bytearray()
 
     def take(part: bytes) -> None:
         nonlocal size
         size += len(part)
-        if size <= MAX_LINE_BYTES:
+        if size <= limit:
             element.extend(part)
 
     def end() -> Iterator[bytes]:
@@ -161,15 +176,16 @@ def _elements(source: Source) -> Iterator[bytes]:
         source.line += text[: len(text) - len(text.lstrip())].count(b"\n")
         element.clear()
         size = 0
-        if length > MAX_LINE_BYTES:
+        if length > limit:
             report.lines += 1
-            source.skip(f"longer than {MAX_LINE_BYTES // 1024**2} MiB")
+            source.skip(f"longer than {limit // 1024**2} MiB")
         elif text.strip():
             report.lines += 1
             yield text
 
     while chunk := read(CHUNK):
         begin = position = 0
+        string = 0
         if escaped:
             position, escaped = 1, False
         while match := (_INSIDE if inside else _OUTSIDE).search(chunk, position):
@@ -179,31 +195,36 @@ def _elements(source: Source) -> Iterator[bytes]:
             if inside:
                 if token == 0x22:
                     inside = False
+                    if not found:
+                        latest.extend(chunk[string:at][:CHUNK])
                 elif position == len(chunk):
                     escaped = True
                 else:
                     position += 1
                 continue
             if token == 0x22:
-                inside = True
+                inside, string = True, position
+                latest.clear()
             elif token in b"[{":
                 depth += 1
-                if depth == 1:
-                    begin = position
+                if depth == base + 1 and not found and (member is None or (token == 0x5B and latest == member)):
+                    found, begin = True, position
                     source.line = line + chunk.count(b"\n", 0, position)
-            elif token in b"]}" or depth == 1:
+            elif token in b"]}" or depth == base + 1:
                 depth -= token in b"]}"
-                if depth == 0 or (depth == 1 and token == 0x2C):
+                if found and (depth == base or (depth == base + 1 and token == 0x2C)):
                     take(chunk[begin:at])
                     yield from end()
                     begin = position
                     source.line = line + chunk.count(b"\n", 0, position)
-                if depth == 0:
+                if depth == base and found:
                     return
-        if depth:
+        if found:
             take(chunk[begin:])
+        elif inside and len(latest) <= CHUNK:
+            latest.extend(chunk[string:])
         line += chunk.count(b"\n")
-    if depth:
+    if found:
         yield from end()
         source.skip("the array ends too early")
 
@@ -215,16 +236,24 @@ class Probe:
         head: The first bytes, at most 64 KiB.
         records: The first JSON objects in them, those that are complete; at most 20.
         keys: Names of the members of the first object, also where it is not complete.
+        rows: The first rows of a Parquet file; at most 20.
+
+    Raises:
+        TranscriptError: It is a Parquet file, and the library to read it is missing.
     """
 
-    __slots__ = ("head", "keys", "records")
+    __slots__ = ("head", "keys", "records", "rows")
 
     def __init__(self, source: Source) -> None:
         self.head = source.head
         self.records: list[dict[str, Any]] = []
+        self.rows = first_rows(source, _PROBED) if self.head.startswith(PARQUET) else []
+        self.keys: frozenset[str] = frozenset()
+        if self.head.startswith((PARQUET, SQLITE, ZIP)):
+            return
         shape = _shape(self.head)
         texts = list(_beginnings(self.head, shape))
-        # What is cut by the end of the look is no JSON, so it makes no record.
+        # What is cut by the end of the look does not parse.
         for text in texts[:_PROBED]:
             try:
                 value = parse_value(text)

@@ -10,113 +10,37 @@ import gzip
 import io
 import os
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
 from typing import Any, BinaryIO, Final, cast
 
 from agentbreaker.errors import TranscriptError
 from agentbreaker.message import Message
+from agentbreaker.transcripts.reading import ReadReport
 
-__all__ = ["CHUNK", "HEAD_BYTES", "ReadReport", "Source", "open_source"]
+__all__ = ["CHUNK", "HEAD_BYTES", "MAX_COPIED_BYTES", "PARQUET", "SQLITE", "ZIP", "Source", "open_source"]
 
-_MAX_ERRORS: Final = 20
-_MAX_REASONS: Final = 20
-#: Distinct senders and conversations counted by a report; more are "at least so many".
-_MAX_COUNTED: Final = 100_000
 CHUNK: Final = 64 * 1024
 #: So much of the beginning is looked at to tell the format.
 HEAD_BYTES: Final = 64 * 1024
+#: A database or table that comes through a pipe or packed is copied to a temporary file, up to so many bytes.
+MAX_COPIED_BYTES: Final = 1024**3
+#: How the files begin that are no text, and that a library reads.
+SQLITE: Final = b"SQLite format 3\0"
+PARQUET: Final = b"PAR1"
+ZIP: Final = b"PK\x03\x04"
+#: Names of the first member of the archives that Inspect writes.
+_EVAL_MEMBERS: Final = (b"_journal/", b"samples/", b"header.json", b"summaries.json", b"reductions.json")
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _FOREIGN: Final = {
     b"\xff\xfe": "UTF-16 text, not UTF-8",
     b"\xfe\xff": "UTF-16 text, not UTF-8",
-    b"PK\x03\x04": "a zip archive, not JSON Lines; unpack it first",
     b"\x28\xb5\x2f\xfd": "zstd data, not JSON Lines; unpack it first",
 }
-#: Kinds of messages of which an agent is the sender.
-_SAID: Final = ("message", "tool_call", "handoff")
 _UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile)
-
-
-@dataclass(slots=True)
-class ReadReport:
-    """What happened while reading; may be handed to several :func:`read_transcript` calls to add them up.
-
-    Attributes:
-        lines: Physical lines seen: messages, skipped and blank ones together.  Formats in which a line is not a
-            message count their records here.
-        messages: Messages that were read.
-        skipped: Lines or records that could not be read.
-        blank: Empty lines, which are no fault.
-        truncated: Compressed files that broke off; what came before was read.
-        errors: The first 20 faults, as they would have been raised with ``strict``; a file that breaks off takes the
-            last place if there is none left.
-        formats: Messages by the name of the format that they were read as.
-        reasons: Skipped lines or records by reason, without the place; the first 20 reasons.
-    """
-
-    lines: int = 0
-    messages: int = 0
-    skipped: int = 0
-    blank: int = 0
-    truncated: int = 0
-    errors: list[TranscriptError] = field(default_factory=list)
-    formats: dict[str, int] = field(default_factory=dict)
-    reasons: dict[str, int] = field(default_factory=dict)
-    # Hashes, not names: a storm may have a million senders with names of a thousand characters.
-    _senders: set[int] = field(default_factory=set, repr=False)
-    _conversations: set[int] = field(default_factory=set, repr=False)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything could be read."""
-        return not self.skipped and not self.truncated
-
-    @property
-    def agents(self) -> int:
-        """Distinct senders, without users, tools and prompts; counted up to 100,000."""
-        return len(self._senders)
-
-    @property
-    def conversations(self) -> int:
-        """Distinct conversations; the same id in two files counts twice.  Counted up to 100,000."""
-        return len(self._conversations)
-
-    def counted(self, messages: Iterator[Message], name: str, path: str) -> Iterator[Message]:
-        """Pass messages on, and note who speaks in which conversation and as what format they were read."""
-        before = self.messages
-        senders, conversations = self._senders, self._conversations
-        latest: str | None = None
-        try:
-            for message in messages:
-                if message.kind in _SAID and message.role not in ("user", "system") and len(senders) < _MAX_COUNTED:
-                    senders.add(hash(message.sender))
-                if message.conversation_id != latest and len(conversations) < _MAX_COUNTED:
-                    latest = message.conversation_id
-                    conversations.add(hash((path, latest)))
-                yield message
-        finally:
-            self.formats[name] = self.formats.get(name, 0) + self.messages - before
-
-    def _keep(self, error: TranscriptError, *, important: bool = False) -> None:
-        if len(self.errors) < _MAX_ERRORS:
-            self.errors.append(error)
-        elif important:
-            self.errors[-1] = error
-
-    def _skip(self, error: TranscriptError) -> None:
-        """Count a line or record that could not be read."""
-        self.skipped += 1
-        self._keep(error)
-        # The place within the line makes every reason another one.
-        reason = error.reason.split(" (")[0]
-        if error.field is not None:
-            reason = f"{error.field}: {reason}"
-        if reason in self.reasons or len(self.reasons) < _MAX_REASONS:
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
 
 class Source:
@@ -130,10 +54,11 @@ class Source:
         head: The unpacked beginning, at most 64 KiB; it stays to be read.
         complete: Whether `head` is the whole recording.
         stream: The unpacked bytes.
+        file: Name of the file that `stream` reads as it is; ``None`` for what is packed or comes through a pipe.
         line: Number of the line that is being read, counted from 1; 0 before the first.
     """
 
-    __slots__ = ("columns", "complete", "head", "line", "path", "report", "stream", "strict")
+    __slots__ = ("_copy", "columns", "complete", "file", "head", "line", "path", "report", "stream", "strict")
 
     def __init__(
         self,
@@ -149,6 +74,8 @@ class Source:
         self.report = ReadReport() if report is None else report
         self.columns = dict(columns or {})
         self.line = 0
+        self.file = _name_of(stream)
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         raw = _Bytes(stream)
         start = raw.look(4)
         for magic, what in _FOREIGN.items():
@@ -157,6 +84,9 @@ class Source:
         if start.startswith(_GZIP_MAGIC):
             unpacked = gzip.GzipFile(fileobj=io.BufferedReader(raw, CHUNK))
             raw = _Bytes(cast(BinaryIO, unpacked))
+            self.file = None
+        if raw.peek(4) == ZIP and not raw.peek(64)[30:].startswith(_EVAL_MEMBERS):
+            raise TranscriptError("a zip archive, not JSON Lines; unpack it first", path=path)
         self.head = raw.look_at_lines(HEAD_BYTES)
         self.complete = raw.ended
         if self.head.startswith(_BOM):
@@ -172,9 +102,35 @@ class Source:
             line: Its line; without it the one that is being read.
         """
         error = TranscriptError(reason, path=self.path, line=line or self.line or None, field=field)
-        self.report._skip(error)
+        self.report.skip(error)
         if self.strict:
             raise error
+
+    def local(self) -> str:
+        """Return the name of a file that holds the recording, for libraries that read nothing else.
+
+        What is packed or comes through a pipe is copied; the copy is gone when the source is closed.
+
+        Raises:
+            TranscriptError: It is larger than :data:`MAX_COPIED_BYTES`.
+        """
+        if self.file is None:
+            self._copy = tempfile.TemporaryDirectory(prefix="agentbreaker-")
+            self.file = os.path.join(self._copy.name, "recording")
+            left = MAX_COPIED_BYTES
+            with open(self.file, "wb") as copy:
+                while left > 0 and (data := self.stream.read(CHUNK)):
+                    left -= copy.write(data)
+            if left <= 0:
+                gib = MAX_COPIED_BYTES // 1024**3
+                raise TranscriptError(f"longer than {gib} GiB; unpack it to a file first", path=self.path)
+        return self.file
+
+    def close(self) -> None:
+        """Remove the copy, if one was made."""
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
 
     def read(self, messages: Iterator[Message]) -> Iterator[Message]:
         """Yield the messages that a reader makes of this source; all faults of files end here."""
@@ -195,7 +151,7 @@ class Source:
                 path=self.path,
                 line=number or None,
             )
-            report._keep(cut, important=True)
+            report.keep(cut, important=True)
             if self.strict or not number:
                 raise cut from None
             return
@@ -223,22 +179,24 @@ def open_source(
     if not isinstance(source, str | os.PathLike):
         name = getattr(source, "name", None)
         path = name if isinstance(name, str) else "<stream>"
-        yield _begin(source, path, strict, report, columns)
+        with closing(_begin(source, path, strict, report, columns)) as opened:
+            yield opened
         return
     path = os.fspath(source)
     if path == "-":
         stream: BinaryIO | None = getattr(sys.stdin, "buffer", None)
         if stream is None:
             raise TranscriptError("standard input is closed or not binary", path=path)
-        yield _begin(stream, path, strict, report, columns)
+        with closing(_begin(stream, path, strict, report, columns)) as opened:
+            yield opened
         return
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by the `with` below
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         fault = TranscriptError(_why(error), path=path)
     else:
-        with file:
-            yield _begin(cast(BinaryIO, file), path, strict, report, columns)
+        with file, closing(_begin(cast(BinaryIO, file), path, strict, report, columns)) as opened:
+            yield opened
         return
     raise fault
 
@@ -250,6 +208,20 @@ def _begin(
         return Source(stream, path, strict=strict, report=report, columns=columns)
     except OSError as error:
         raise TranscriptError(_why(error), path=path) from error
+
+
+def _name_of(stream: BinaryIO) -> str | None:
+    """The name of the regular file that a stream reads from its beginning, if that is what it does."""
+    raw = getattr(stream, "raw", stream)
+    name = getattr(raw, "name", None)
+    if not isinstance(raw, io.FileIO) or not isinstance(name, str):
+        return None
+    try:
+        own = os.fstat(raw.fileno())
+        same = os.path.samestat(own, os.stat(name)) and os.path.isfile(name) and stream.tell() == 0
+    except (OSError, ValueError):
+        return None
+    return name if same else None
 
 
 def _why(error: Exception) -> str:
@@ -300,20 +272,33 @@ class _Bytes(io.RawIOBase):
             pass
         return self._head
 
+    def peek(self, size: int) -> bytes:
+        """Return the first `size` bytes; what breaks is raised when it is reached."""
+        try:
+            return self.look(size)[:size]
+        except (*_UNPACKING, OSError) as fault:
+            self._fault = fault
+            return self._head
+
     def look_at_lines(self, size: int) -> bytes:
         """Return the beginning, at most `size` bytes: of JSON Lines not more than is there, but a line at least.
 
         A pipe is read as it fills.  What breaks is raised when it is reached.
         """
         try:
-            while self._more(size - len(self._head)) and len(self._head) < size and not self._has_record():
+            while self._fault is None and self._more(size - len(self._head)) and not self._enough(size):
                 pass
         except (*_UNPACKING, OSError) as fault:
             self._fault = fault
         return self._head
 
+    def _enough(self, size: int) -> bool:
+        return len(self._head) >= size or self._has_record()
+
     def _has_record(self) -> bool:
         """Whether a first line is there that is complete in itself, and not the beginning of a document."""
+        if self._head.startswith((SQLITE, PARQUET, ZIP)):
+            return False
         first, newline, _ = self._head.lstrip().partition(b"\n")
         return bool(newline) and not first.startswith((b"[", _BOM + b"[")) and first.rstrip()[-1:] not in (b"{", b",")
 

@@ -1,4 +1,4 @@
-"""Tables: CSV with a header line, one message a row.
+"""Tables: CSV with a header line, or Parquet, one message a row.
 
 The columns are those of the transcript format, flat: ``conversation_id``, ``sender``, ``recipient``, ``content`` and
 so on, with ``tool`` as the name of a tool and the tokens as ``input_tokens`` and ``output_tokens``.  Columns of other
@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from agentbreaker.errors import TranscriptError
 from agentbreaker.message import Kind, Message, Role, Tool
 from agentbreaker.transcripts.addressing import spoken_to_next
+from agentbreaker.transcripts.parquet import parquet_rows
 from agentbreaker.transcripts.records import MAX_LINE_BYTES, Probe
-from agentbreaker.transcripts.schema import UnreadableError
-from agentbreaker.transcripts.source import CHUNK, Source
+from agentbreaker.transcripts.schema import UnreadableError, compact_json
+from agentbreaker.transcripts.source import CHUNK, PARQUET, Source
 from agentbreaker.transcripts.values import cost_of, moment_of, name_of, usage_of
 
-__all__ = ["TABLE_FIELDS", "read_csv", "recognise_csv"]
+__all__ = ["TABLE_FIELDS", "csv_rows", "header_of", "read_csv", "read_parquet", "recognise_csv", "recognise_parquet"]
 
 #: Fields of a row that ``--map`` can give a column.
 TABLE_FIELDS: Final = (
@@ -53,13 +54,22 @@ _DELIMITERS: Final = (",", ";", "\t")
 
 def recognise_csv(probe: Probe) -> bool:
     """Whether the first line is a header with a column for the sender."""
-    first = probe.head.partition(b"\n")[0].strip()
+    return "sender" in header_of(probe)
+
+
+def header_of(probe: Probe) -> frozenset[str]:
+    """Names of the columns, if the recording begins like a CSV with more than one."""
+    first = probe.head.partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").strip()
     if first[:1] in (b"", b"{", b"[") or not first.isascii():
-        return False
-    return any(
-        "sender" in (names := first.decode().replace('"', "").split(delimiter)) and len(names) > 1
-        for delimiter in _DELIMITERS
-    )
+        return frozenset()
+    text = first.decode().replace('"', "")
+    names = max((text.split(delimiter) for delimiter in _DELIMITERS), key=len)
+    return frozenset(name.strip() for name in names) if len(names) > 1 else frozenset()
+
+
+def recognise_parquet(probe: Probe) -> bool:
+    """Whether the recording is a Parquet file; those of exports are asked for before."""
+    return probe.head.startswith(PARQUET)
 
 
 def read_csv(source: Source) -> Iterator[Message]:
@@ -73,10 +83,45 @@ def read_csv(source: Source) -> Iterator[Message]:
         yield message
 
 
+def read_parquet(source: Source) -> Iterator[Message]:
+    """Yield the messages of a Parquet file.
+
+    Raises:
+        TranscriptError: It is damaged, has no column for the sender, or the library to read it is missing.
+    """
+    for message in spoken_to_next(_rows_of_parquet(source)):
+        source.report.messages += 1
+        yield message
+
+
+def _rows_of_parquet(source: Source) -> Iterator[Message]:
+    place: dict[str, int] | None = None
+    for row in parquet_rows(source):
+        names = list(row)
+        if place is None:
+            place = _columns(source, names)
+        values = {field: text for field, column in place.items() if (text := _text(row[names[column]]))}
+        if any(len(text) > MAX_LINE_BYTES for text in values.values()):
+            source.skip(f"longer than {MAX_LINE_BYTES // 1024**2} MiB")
+            continue
+        try:
+            yield _message(values)
+        except UnreadableError as error:
+            source.skip(error.reason, field=source.columns.get(error.field or "", error.field))
+
+
+def _text(value: Any) -> str:
+    """A value as a CSV would have it."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        # A column of whole numbers, some of which are missing.
+        return str(int(value))
+    return value if isinstance(value, str) else compact_json(value)
+
+
 def _messages(source: Source) -> Iterator[Message]:
-    # The limit belongs to the whole process, so it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    rows = _rows(source)
+    rows = csv_rows(source)
     header = next(rows, None)
     if header is None:
         return
@@ -90,8 +135,10 @@ def _messages(source: Source) -> Iterator[Message]:
             source.skip(error.reason, field=source.columns.get(error.field or "", error.field), line=line)
 
 
-def _rows(source: Source) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line; a row may run over lines where a field is quoted."""
+    # The limit belongs to the whole process, so it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
     lines = _Lines(source)
     delimiter = max(_DELIMITERS, key=source.head.partition(b"\n")[0].decode("latin-1").count)
     rows = csv.reader(lines, delimiter=delimiter)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from agentbreaker.message import Kind, Message, Role, Tool, Usage
+from agentbreaker.message import Kind, Message, Role, Tool
 from agentbreaker.transcripts.sums import count_once
+from agentbreaker.transcripts.values import sum_of_usage
 
 if TYPE_CHECKING:
     from agentbreaker.transcripts.spans import Span
@@ -352,20 +353,14 @@ def _seconds(moment: datetime | None) -> float:
 
 
 def _add(bill: Message, span: Span) -> None:
-    bill.usage = _sum(bill.usage, span.usage)
+    bill.usage = sum_of_usage(bill.usage, span.usage)
     bill.model = bill.model or span.model
     if span.cost_usd is not None:
         bill.cost_usd = (bill.cost_usd or 0.0) + span.cost_usd
 
 
 def _merge(message: Message, bill: Message) -> None:
-    message.usage = _sum(message.usage, bill.usage)
+    message.usage = sum_of_usage(message.usage, bill.usage)
     message.model = message.model or bill.model
     if bill.cost_usd is not None:
         message.cost_usd = (message.cost_usd or 0.0) + bill.cost_usd
-
-
-def _sum(one: Usage | None, other: Usage | None) -> Usage | None:
-    if one is None or other is None:
-        return one or other
-    return Usage(*(getattr(one, name) + getattr(other, name) for name in Usage.__slots__))

@@ -20,6 +20,7 @@ __all__ = [
     "mapping_of",
     "moment_of",
     "name_of",
+    "sum_of_usage",
     "text_of",
     "unpacked",
     "usage_of",
@@ -118,6 +119,8 @@ def last_text(value: Any, depth: int = _MAX_DEPTH) -> str:
     if isinstance(value, dict):
         if isinstance(value.get("kwargs"), dict) and "content" in value["kwargs"]:
             return text_of(value["kwargs"]["content"], depth - 1)
+        if isinstance(value.get("data"), dict) and "type" in value and "content" in value["data"]:
+            return text_of(value["data"]["content"], depth - 1)
         if isinstance(value.get("parts"), list):
             return text_of(value["parts"], depth - 1)
         if isinstance(value.get("message"), dict):
@@ -157,6 +160,13 @@ def usage_of(
     """Return the tokens of a call, ``None`` where none are recorded; `input_tokens` includes the cached ones."""
     usage = Usage(*map(count_of, (input_tokens, output_tokens, read, created, reasoning)))
     return usage if usage.total else None
+
+
+def sum_of_usage(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Return the tokens of two calls together."""
+    if one is None or other is None:
+        return one or other
+    return Usage(*(getattr(one, name) + getattr(other, name) for name in Usage.__slots__))
 
 
 def moment_of(value: Any) -> datetime | None:

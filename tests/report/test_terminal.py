@@ -76,13 +76,18 @@ def rows(*conversations: ConversationReport, width: int = 100) -> list[list[str]
     return [re.split(r"\s{2,}", line.strip()) for line in lines]
 
 
+def reading(messages: int, skipped: int = 0) -> ReadReport:
+    """What was read of transcripts in our own format."""
+    return ReadReport(messages=messages, skipped=skipped, formats={"agentbreaker": messages})
+
+
 def summary(*conversations: ConversationReport, read: ReadReport | None = None, files: int = 1, **totals: Any) -> str:
     """The summary of a replay that found these conversations."""
     report = ReplayReport(**totals)
     for one in conversations:
         report.add(one)
     file = io.StringIO()
-    print_summary(Console(file=file, width=40), report, read or ReadReport(messages=report.messages), files)
+    print_summary(Console(file=file, width=40), report, read or reading(report.messages), files)
     return file.getvalue()
 
 
@@ -209,7 +214,7 @@ def test_the_summary_of_halted_warned_and_quiet() -> None:
     """Totals, what was recorded, the shares after the halts, and who halted."""
     assert summary(HALTED, WARNED, QUIET, files=2).splitlines() == [
         "3 conversations: 1 halted, 1 warned, 1 quiet",
-        "read 60 messages from 2 files",
+        "read 60 messages, 0 agents, 0 conversations as agentbreaker from 2 files",
         "5,234 tokens recorded, 3,100 (59 %) of them after a halt",
         "$2.00 recorded, $1.55 (78 %) of it after a halt",
         "31 messages (52 %) came after a halt; halted by AB201 1",
@@ -220,7 +225,7 @@ def test_the_summary_leaves_out_what_is_not_recorded() -> None:
     """No tokens and no money on record: no line about them; no halt: no line about it; one is one."""
     assert summary(conversation(messages=1)).splitlines() == [
         "1 conversation: 0 halted, 0 warned, 1 quiet",
-        "read 1 message from 1 file",
+        "read 1 message, 0 agents, 0 conversations as agentbreaker from 1 file",
     ]
 
 
@@ -232,8 +237,8 @@ def test_the_summary_counts_halts_by_detector() -> None:
 
 def test_the_summary_counts_skipped_lines() -> None:
     """Lines that could not be read are part of the picture."""
-    assert "read 5 messages from 1 file, 1 line skipped\n" in summary(read=ReadReport(messages=5, skipped=1))
-    assert "1,000 lines skipped\n" in summary(read=ReadReport(messages=5, skipped=1000))
+    assert "as agentbreaker from 1 file, 1 row skipped\n" in summary(read=reading(5, skipped=1))
+    assert "1,000 rows skipped\n" in summary(read=reading(5, skipped=1000))
 
 
 def test_the_summary_owns_up_to_what_was_forgotten() -> None:

@@ -104,3 +104,9 @@ def test_a_subagent_is_not_read_twice(tmp_path: Path) -> None:
     assert expand_paths([str(tmp_path / "**" / "*.jsonl")]) == [str(session)]
     assert expand_paths([own]) == [own]
     assert {message.sender for message in read_transcript(own)} == {"subagent", "Grep"}
+
+
+def test_a_folder_has_its_sessions_once(tmp_path: Path) -> None:
+    """Subagents, and what is noted of them, are read with their session."""
+    session = copied(tmp_path)
+    assert expand_paths([str(tmp_path)]) == [str(session)]

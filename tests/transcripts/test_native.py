@@ -584,7 +584,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("patterns", "files"),
     [
         (["b.jsonl"], ["b.jsonl"]),
-        (["."], ["./a.jsonl.gz", "./b.jsonl", "./odd[1].jsonl"]),
+        (["."], ["./a.jsonl.gz", "./b.jsonl", "./deep/er/c.jsonl", "./odd[1].jsonl"]),
         (["deep/er"], ["deep/er/c.jsonl"]),
         (["*.jsonl"], ["b.jsonl", "odd[1].jsonl"]),
         (["**/*.jsonl"], ["b.jsonl", "deep/er/c.jsonl", "odd[1].jsonl"]),
@@ -606,7 +606,11 @@ def test_arguments_stand_for_files_each_of_them_once(tree: Path, patterns: list[
         ("nowhere.jsonl", "no such file"),
         ("nothing*.jsonl", "matches no file"),
         ("em*", "matches no file"),
-        ("empty", "no *.jsonl or *.jsonl.gz in this directory"),
+        (
+            "empty",
+            "no recording in this directory (*.csv, *.json, *.jsonl, *.log, *.ndjson, *.tsv, *.db, *.eval, *.parquet, "
+            "*.sqlite, *.sqlite3; text also *.gz)",
+        ),
     ],
 )
 def test_an_argument_that_stands_for_nothing_is_an_error(tree: Path, pattern: str, reason: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.transcripts import spans as spans_module
-from agentbreaker.transcripts.source import ReadReport, Source
+from agentbreaker.transcripts.reading import ReadReport
+from agentbreaker.transcripts.source import Source
 from agentbreaker.transcripts.spans import Span, messages_of_spans
 
 

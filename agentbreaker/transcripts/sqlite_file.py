@@ -1,0 +1,99 @@
+"""SQLite files of others, opened so that nothing of them is changed, believed or run.
+
+A file is opened as immutable: no journal is written beside it and nothing in it is migrated.  One whose latest changes
+are still in a write-ahead log beside it is copied with the log, and the copy is read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from agentbreaker.errors import TranscriptError
+from agentbreaker.transcripts.records import MAX_LINE_BYTES
+from agentbreaker.transcripts.source import SQLITE, Source
+
+__all__ = ["MAX_CELL_BYTES", "open_database"]
+
+#: Longest text or blob that is taken out of a database.
+MAX_CELL_BYTES: Final = MAX_LINE_BYTES
+
+
+@contextmanager
+def open_database(source: Source, tables: dict[str, tuple[str, ...]]) -> Iterator[sqlite3.Connection]:
+    """Open the database that a source is, for reading.
+
+    Args:
+        source: The recording.
+        tables: Names of the tables that are read, with their columns.
+
+    Raises:
+        TranscriptError: It is no database, is damaged, or lacks a table or column.
+    """
+    if not source.head.startswith(SQLITE):
+        raise TranscriptError("not an SQLite database", path=source.path)
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(closing(_connect(_readable(source, stack))))
+            _look_at(connection, source, tables)
+            yield connection
+        except sqlite3.Error as error:
+            # The library's words may quote the file.
+            what = "damaged" if isinstance(error, sqlite3.DatabaseError) else "not readable"
+            raise TranscriptError(f"the database is {what} ({type(error).__name__})", path=source.path) from None
+
+
+def _readable(source: Source, stack: ExitStack) -> tuple[str, bool]:
+    """The file to open, and whether nobody else writes it."""
+    path = source.local()
+    log = f"{path}-wal"
+    if not os.path.isfile(log) or os.path.getsize(log) == 0:
+        return path, True
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="agentbreaker-"))
+    copy = os.path.join(folder, "recording")
+    try:
+        shutil.copyfile(path, copy)
+        shutil.copyfile(log, f"{copy}-wal")
+    except OSError as error:
+        raise TranscriptError(f"cannot be copied with its log: {error.strerror}", path=source.path) from None
+    return copy, False
+
+
+def _connect(readable: tuple[str, bool]) -> sqlite3.Connection:
+    path, immutable = readable
+    uri = Path(path).absolute().as_uri() + ("?mode=ro&immutable=1" if immutable else "")
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    try:
+        # What is longer is an error of its row.
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.text_factory = _text
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _look_at(connection: sqlite3.Connection, source: Source, tables: dict[str, tuple[str, ...]]) -> None:
+    """See that the tables are there, and are tables: a view would compute what it likes."""
+    for table, columns in tables.items():
+        row = connection.execute(
+            "SELECT type FROM sqlite_schema WHERE name = ? AND sql NOT LIKE 'CREATE VIRTUAL%'", (table,)
+        ).fetchone()
+        if row is None or row[0] != "table":
+            raise TranscriptError(f"the database has no table {table}", path=source.path)
+        found = {name: hidden for _, name, *_, hidden in connection.execute(f"PRAGMA table_xinfo({table})")}
+        for column in columns:
+            if found.get(column, 1) != 0:
+                raise TranscriptError(f"the table {table} has no column {column}", path=source.path)
