@@ -29,6 +29,7 @@ import msgspec  # noqa: E402
 
 from agentbreaker import Guard, Message, Tool, Usage  # noqa: E402
 from agentbreaker.kernel import COMPILED  # noqa: E402
+from benchmarks._machine import machine  # noqa: E402
 from benchmarks._texts import Looping, Productive, lines_of  # noqa: E402
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ def report() -> str:
         "# Hot path",
         "",
         f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"- machine: {_processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}",
+        f"- machine: {machine()}",
         f"- Python {platform.python_version()} ({platform.python_implementation()}), {versions}",
         f"- kernel: {'compiled' if COMPILED else 'none, pure Python'}",
         "- command: `python benchmarks/hot_path.py --write`",
@@ -303,16 +304,6 @@ def report() -> str:
         bound = "" if row.limit is None else f"{row.limit:g}"
         lines.append(f"| {row.what} | {row.measured} | {value} | {bound} | {row.verdict} |")
     return "\n".join(lines) + "\n"
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown processor"
 
 
 def main() -> int:
