@@ -111,15 +111,16 @@ RIVALS = (
         "monetise-circuit-breaker",
         "drive_monetise_circuit_breaker.py",
         ("budget-guard", "loop-killer"),
-        "An iteration for every message, call and result, with its sender and text as the state, and its tokens.",
+        "An iteration for every answer of a model (a message, or calls that follow each other), with the latest message "
+        "before it as the state, as its adapter for LangChain does it, and the tokens of each.",
         ("monetise-circuit-breaker==0.1.1",),
     ),
     Rival(
         "openhands-sdk",
         "drive_openhands_sdk.py",
         ("defaults",),
-        "A stuck detector for each agent over real events of the SDK: its own messages, calls and results, and what others "
-        "tell it as messages of its user; a stand-in for the conversation's state holds the events.",
+        f"A stuck detector for each agent over real events of the SDK: its calls and results ({_CALL}), and what others "
+        "say to it as messages of its user; a stand-in for the conversation's state holds the events.",
         ("openhands-sdk==1.58.2",),
         (3, 12),
     ),
@@ -135,8 +136,8 @@ RIVALS = (
         "autogen-agentchat",
         "drive_autogen.py",
         ("MaxMessage 10 or APPROVE", "TextMention TERMINATE"),
-        "Every message is a `TextMessage`, as a team gives it to its condition; tool calls are none; the conditions are those "
-        "of its documentation, as it has no defaults.",
+        "Every message is a `TextMessage`, as a team gives it to its condition; tool calls are none; the conditions are "
+        "those of its documentation, as it has no defaults; entering the event loop for each is part of its cost here.",
         ("autogen-agentchat==0.7.5",),
     ),
     Rival(

@@ -23,7 +23,7 @@ from agentbreaker.scenario import Expectation, scenarios_in
 from benchmarks._rivals_list import OURS, Rival
 
 __all__ = [
-    "Broken",
+    "BrokenError",
     "Conversation",
     "Process",
     "Tally",
@@ -43,7 +43,7 @@ _MINUTE = 60.0
 Line = dict[str, Any]
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """A rival cannot be installed, or its process is gone; the text is the reason, fit for the page."""
 
 
@@ -142,7 +142,7 @@ def python_for(rival: Rival, given: Sequence[str] = ()) -> str:
         given: Interpreters that the user named; they come first.
 
     Raises:
-        Broken: There is none.
+        BrokenError: There is none.
     """
     names = [f"python3.{minor}" for minor in range(rival.python[1], rival.python[1] + 4)]
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -153,14 +153,14 @@ def python_for(rival: Rival, given: Sequence[str] = ()) -> str:
         )
         if done.returncode == 0 and tuple(map(int, done.stdout.split())) >= rival.python:
             return candidate
-    raise Broken(f"needs Python {'.'.join(map(str, rival.python))}, and there is none here (`--python PATH`)")
+    raise BrokenError(f"needs Python {'.'.join(map(str, rival.python))}, and there is none here (`--python PATH`)")
 
 
 def install(rival: Rival, work: Path, given: Sequence[str] = ()) -> str:
     """Make the environment of a rival, or take the one that is there; return its interpreter.
 
     Raises:
-        Broken: It cannot be made.
+        BrokenError: It cannot be made.
     """
     if not rival.requirements:
         return sys.executable
@@ -177,7 +177,9 @@ def install(rival: Rival, work: Path, given: Sequence[str] = ()) -> str:
             [str(python), "-m", "pip", "install", "--disable-pip-version-check", *rival.requirements],
         ):
             if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
-                raise Broken(f"pip cannot install {' '.join(rival.requirements)} here (`--work DIR` keeps the log)")
+                raise BrokenError(
+                    f"pip cannot install {' '.join(rival.requirements)} here (`--work DIR` keeps the log)"
+                )
     stamp.write_text(wanted, "utf-8")
     return str(python)
 
@@ -223,7 +225,7 @@ class Process:
         """Send a request, return the answer.
 
         Raises:
-            Broken: The process is gone, or answers what is no answer.
+            BrokenError: The process is gone, or answers what is no answer.
         """
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -233,9 +235,9 @@ class Process:
             answer = json.loads(self._child.stdout.readline())
         except (OSError, ValueError):
             self.close()
-            raise Broken(f"its process ended with code {self._child.returncode}") from None
+            raise BrokenError(f"its process ended with code {self._child.returncode}") from None
         if not isinstance(answer, dict):
-            raise Broken("its driver gave no answer")
+            raise BrokenError("its driver gave no answer")
         return answer
 
     def close(self) -> None:
@@ -311,7 +313,7 @@ def judged(process: Process, conversations: Iterable[Conversation]) -> Verdicts:
     """Show a rival all conversations, each until it stops it.
 
     Raises:
-        Broken: Its process is gone, or it raises an error on one conversation after the other.
+        BrokenError: Its process is gone, or it raises an error on one conversation after the other.
     """
     verdicts = Verdicts()
     in_a_row = 0
@@ -327,7 +329,7 @@ def judged(process: Process, conversations: Iterable[Conversation]) -> Verdicts:
         tally.failed += 1
         in_a_row += 1
         if in_a_row >= _PATIENCE:
-            raise Broken(f"it raises {kind} on one conversation after the other")
+            raise BrokenError(f"it raises {kind} on one conversation after the other")
     return verdicts
 
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -28,7 +29,7 @@ from benchmarks._machine import machine  # noqa: E402
 from benchmarks._rivals_list import OURS, RIVALS, Rival  # noqa: E402
 from benchmarks._rivals_page import page  # noqa: E402
 from benchmarks._rivals_run import (  # noqa: E402
-    Broken,
+    BrokenError,
     Conversation,
     Line,
     Process,
@@ -73,12 +74,14 @@ def detect(rival: Rival, mode: str, python: str, work: Path, conversations: Sequ
     """One row without its cost: what the rival is, and what it did on the scenarios.
 
     Raises:
-        Broken: It cannot be driven.
+        BrokenError: It cannot be driven.
     """
+    began = perf_counter()
     with Process.of(rival, mode, python, work) as process:
         hello = process.ask({"do": "hello"})
         verdicts = judged(process, conversations)
-    groups = {name: tally for name, tally in sorted(verdicts.groups.items())}
+    sys.stderr.write(f"{rival.name} ({mode}): scenarios done in {perf_counter() - began:.0f} s\n")
+    groups = dict(sorted(verdicts.groups.items()))
     runaways = {
         name: {key: getattr(tally, key) for key in ("total", "in_window", "late", "early", "missed")}
         for name, tally in groups.items()
@@ -103,16 +106,18 @@ def weigh(rival: Rival, mode: str, python: str, work: Path, lines: Sequence[Line
     """What one row costs, with agentbreaker measured just before it.
 
     Raises:
-        Broken: It cannot be driven.
+        BrokenError: It cannot be driven.
     """
     ours = RIVALS[0]
     request = {"do": "measure", "messages": lines, "seconds": seconds}
     with Process.of(ours, ours.modes[0], sys.executable, work) as process:
         beside = process.ask(request)
+    if rival is ours:
+        return {**beside, "beside_us": None, "ratio": 1.0}
     with Process.of(rival, mode, python, work) as process:
         cost = process.ask(request)
     if "error" in cost:
-        raise Broken(f"on the cost transcript it raises {cost['error'].partition(':')[0]}")
+        raise BrokenError(f"on the cost transcript it raises {cost['error'].partition(':')[0]}")
     last = max(map(int, cost["us"]), default=0)
     us, floor = (cost["us"][str(last)], beside["us"][str(last)]) if last else (cost["latest_us"], beside["latest_us"])
     return {**cost, "beside_us": floor, "ratio": round(us / floor, 2)}
@@ -132,7 +137,7 @@ def run(rivals: Sequence[Rival], work: Path, given: Sequence[str], limit: int | 
         sys.stderr.write(f"installing {rival.name}\n" if rival.requirements else "")
         try:
             pythons[rival.name] = install(rival, work, given)
-        except Broken as error:
+        except BrokenError as error:
             give_up(rival, "all", error)
     ready = [(rival, mode) for rival, mode in rows_of(rivals) if rival.name in pythons]
     rows: list[Result] = []
@@ -142,8 +147,7 @@ def run(rivals: Sequence[Rival], work: Path, given: Sequence[str], limit: int | 
         for (rival, mode), future in zip(ready, started, strict=True):
             try:
                 rows.append(future.result())
-                sys.stderr.write(f"{rival.name} ({mode}): scenarios done\n")
-            except Broken as error:
+            except BrokenError as error:
                 give_up(rival, mode, error)
     lines = cost_transcript()
     by_name = {rival.name: rival for rival in rivals}
@@ -151,7 +155,7 @@ def run(rivals: Sequence[Rival], work: Path, given: Sequence[str], limit: int | 
         rival = by_name[row["name"]]
         try:
             row["cost"] = weigh(rival, row["mode"], pythons[rival.name], work, lines, seconds)
-        except Broken as error:
+        except BrokenError as error:
             row["cost"] = None
             row["errors"]["cost"] = str(error)
     return {
@@ -179,9 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name the rivals, with versions and modes, and stop")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this rival, beside agentbreaker; repeat")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N conversations of each folder of scenarios")
-    parser.add_argument(
-        "--seconds", type=float, default=_COST_SECONDS, help="most that a row's cost may take to measure"
-    )
+    parser.add_argument("--seconds", type=float, default=_COST_SECONDS, help="most that the cost of a row may take")
     parser.add_argument("--work", type=Path, metavar="DIR", help="keep the environments here, and use them again")
     parser.add_argument("--python", action="append", default=[], metavar="PATH", help="an interpreter to install with")
     parser.add_argument("--write", action="store_true", help="also store benchmarks/results/rivals.md and rivals.json")

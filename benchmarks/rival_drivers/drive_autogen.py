@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from _contract import Driver, serve, tokens_of
 from autogen_agentchat.conditions import MaxMessageTermination, TextMentionTermination
 from autogen_agentchat.messages import TextMessage
@@ -14,6 +16,9 @@ class Documented(Driver):
     def condition(self):
         """Return the condition."""
         return MaxMessageTermination(10) | TextMentionTermination("APPROVE")
+
+    def __init__(self):
+        self.runner = asyncio.Runner()
 
     def begin(self, conversation):
         self.current = self.condition()
@@ -28,13 +33,11 @@ class Documented(Driver):
             source="user" if message["from_user"] else message["sender"],
             models_usage=RequestUsage(prompt_tokens=given, completion_tokens=written),
         )
-        # No condition waits for anything: one step ends it.
-        coroutine = self.current([text])
-        try:
-            coroutine.send(None)
-        except StopIteration as done:
-            return done.value is not None
-        raise RuntimeError("the condition waits")
+        return self.runner.run(self.asked(text)) is not None
+
+    async def asked(self, text):
+        """Ask the condition, as a team does after every message."""
+        return await self.current([text])
 
 
 class Mention(Documented):

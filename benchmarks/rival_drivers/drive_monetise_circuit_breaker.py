@@ -13,15 +13,23 @@ class BudgetGuard(Driver):
 
     def begin(self, conversation):
         self.breaker = CircuitBreaker(mode=self.MODE, silent=True)
+        self.latest = ""
+        self.calling = None
 
     def see(self, message):
-        if message["from_user"]:
-            return False
+        called = message["kind"] == "tool_call"
+        # Calls that follow each other come from one answer of the model.
+        asked = not message["from_user"] and message["kind"] != "tool_result" and self.calling != message["sender"]
+        self.calling = message["sender"] if called else None
         try:
-            self.breaker.record_iteration(f"{message['sender']}: {message['content']}")
-            self.breaker.add_tokens(*tokens_of(message))
+            if asked:
+                self.breaker.record_iteration(self.latest)
+            if not message["from_user"]:
+                self.breaker.add_tokens(*tokens_of(message))
         except CircuitBreakerError:
             return True
+        if not called:
+            self.latest = message["content"]
         return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 
-from _contract import Driver, arguments_of, serve
+from _contract import Driver, addressed, arguments_of, serve
 from openhands.sdk.conversation.stuck_detector import StuckDetector
 from openhands.sdk.event import ActionEvent, AgentErrorEvent, MessageEvent, ObservationEvent
 from openhands.sdk.llm import Message, MessageToolCall, TextContent
@@ -40,23 +40,25 @@ class Stuck(Driver):
     def see(self, message):
         tool = message.get("tool")
         if tool is None:
-            said = Message(role="assistant", content=[TextContent(text=message["content"])])
             heard = Message(role="user", content=[TextContent(text=message["content"])])
-            if message["recipient"] is not None:
-                self.of(message["recipient"])[0].events.append(MessageEvent(source="user", llm_message=heard))
+            to = message["recipient"]
+            for name in [to] if to is not None else [name for name in self.agents if name != message["sender"]]:
+                self.of(name)[0].events.append(MessageEvent(source="user", llm_message=heard))
             if message["from_user"]:
                 return False
+            # As a message of its own, three in a row, to whomever, would be a monologue.
             history, detector = self.of(message["sender"])
-            history.events.append(MessageEvent(source="agent", llm_message=said))
+            history.events.append(self.action(addressed(message), {"content": message["content"]}))
             return detector.is_stuck()
         called = message["kind"] == "tool_call"
         history, detector = self.of(message["sender"] if called else message["recipient"])
-        history.events.append(self.action(message) if called else self.observation(tool))
+        event = self.action(tool["name"], arguments_of(message)) if called else self.observation(tool)
+        history.events.append(event)
         return detector.is_stuck()
 
-    def action(self, message):
+    def action(self, name, arguments):
         """Return the event of a call."""
-        number, name, arguments = str(next(self.numbers)), message["tool"]["name"], arguments_of(message)
+        number = str(next(self.numbers))
         call = MessageToolCall(id=number, name=name, arguments=json.dumps(arguments), origin="completion")
         return ActionEvent(
             thought=[],
