@@ -8,7 +8,7 @@ from typing import Any
 from agentbreaker.intervals import percent, wilson
 from benchmarks._rivals_list import OURS
 
-__all__ = ["caught", "false_halts", "label", "page", "ratio", "us_at"]
+__all__ = ["caught", "changes", "false_halts", "label", "page", "ratio", "us_at"]
 
 Result = Mapping[str, Any]
 
@@ -68,13 +68,17 @@ def _overview(rows: Iterable[Result]) -> Iterator[str]:
     )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for row in rows:
-        sums, (halted, legitimate) = caught(row), false_halts(row)
-        late, early, missed = (sums[key] or "" for key in ("late", "early", "missed"))
-        yield (
-            f"| {label(row)} | {row['version']} | {_share(sums['in_window'], sums['total'])} | {late} | {early} | {missed} "
-            f"| {_share(halted, legitimate)} | {_number(us_at(row, 1_000))} | {_number(us_at(row, 10_000))} "
-            f"| {_times(ratio(row))} |"
-        )
+        sums = caught(row)
+        cells = [
+            label(row),
+            row["version"],
+            _share(sums["in_window"], sums["total"]),
+            *(str(sums[key] or "") for key in ("late", "early", "missed")),
+            _share(*false_halts(row)),
+            *(_number(us_at(row, mark)) for mark in (1_000, 10_000)),
+            _times(ratio(row)),
+        ]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _cell(group: Result) -> str:
@@ -113,9 +117,10 @@ def _ahead(rows: Sequence[Result]) -> Iterator[str]:
         better = [row for row in rows if row["runaways"][family]["in_window"] > own["in_window"]]
         for row in sorted(better, key=lambda one: -one["runaways"][family]["in_window"]):
             halted, legitimate = false_halts(row)
+            count = row["runaways"][family]["in_window"]
             yield (
-                f"- {family}: {label(row)} halts {row['runaways'][family]['in_window']} of {own['total']} in their window, "
-                f"we {own['in_window']}; it also halts {percent(halted / legitimate)} of the legitimate conversations."
+                f"- {family}: {label(row)} halts {count} of {own['total']} in their window, we {own['in_window']}; "
+                f"it also halts {percent(halted / legitimate)} of the legitimate conversations."
             )
     fewer = [label(row) for row in rows if false_halts(row)[0] < false_halts(ours)[0]]
     if fewer:
@@ -123,41 +128,34 @@ def _ahead(rows: Sequence[Result]) -> Iterator[str]:
     early = [label(row) for row in rows if caught(row)["early"] < caught(ours)["early"]]
     if early:
         yield f"- Fewer runaways halted before their loop than by us: {'; '.join(early)}."
-    cheaper = [row for row in rows if (ratio(row) or 1.0) < 1.0]
+    cheaper = sorted((row["cost"]["ratio"], label(row)) for row in rows if (ratio(row) or 1.0) < 1.0)
     if cheaper:
-        names = "; ".join(
-            f"{label(row)} ({_times(ratio(row))})" for row in sorted(cheaper, key=lambda one: ratio(one) or 0)
-        )
+        names = "; ".join(f"{name} ({_times(times)})" for times, name in cheaper)
         yield f"- Cheaper for a message than we are, as a share of our cost: {names}."
 
 
-def _changes(rows: Iterable[Result], before: Result | None) -> Iterator[str]:
-    """What is different from the stored results, for better and for worse."""
-    old = {} if before is None else {label(row): row for row in before["rows"]}
-    for row in rows:
+def changes(now: Result, before: Result) -> Iterator[str]:
+    """Yield what the scenarios show now that they did not show before, for better and for worse."""
+    old = {label(row): row for row in before["rows"]}
+    for row in now["rows"]:
         was = old.get(label(row))
         if was is None:
             continue
         if was["version"] != row["version"]:
             yield f"- {label(row)}: version {was['version']} before, {row['version']} now."
-        for what, then, now in (
+        for what, then, today in (
             ("runaways halted in their window", caught(was)["in_window"], caught(row)["in_window"]),
             ("runaways in all", caught(was)["total"], caught(row)["total"]),
             ("legitimate conversations halted", false_halts(was)[0], false_halts(row)[0]),
         ):
-            if then != now:
-                yield f"- {label(row)}: {what}: {then} before, {now} now."
+            if then != today:
+                yield f"- {label(row)}: {what}: {then} before, {today} now."
 
 
-def page(result: Result, before: Result | None) -> str:
-    """Everything as Markdown.
-
-    Args:
-        result: What was measured.
-        before: What was stored before; ``None`` for nothing.
-    """
+def page(result: Result) -> str:
+    """Everything as Markdown; it says nothing that is not in `result`."""
     rows: Sequence[Result] = result["rows"]
-    left_out = result["left_out"]
+    left_out = ", ".join(result["left_out"])
     lines = [
         "# Rivals, side by side",
         "",
@@ -166,13 +164,13 @@ def page(result: Result, before: Result | None) -> str:
         f"- Python {result['python']}, where a rival takes it; agentbreaker {result['agentbreaker']}, "
         f"kernel: {result['kernel']}",
         f"- command: `{result['command']}`",
-        f"- {result['conversations']} conversations of `scenarios/`, {result['runaways']} of them runaways, each shown until "
-        "it is halted; everybody with the defaults or documented settings, nobody with a cap of the user's own or an embedder",
-        f"- left out: {', '.join(left_out) or 'nothing'}"
-        + (" (decided by a cap that the user sets)" if left_out else ""),
-        f"- cost: {result['cost_messages']:,} messages of {result['cost_characters']} characters of work in one conversation, "
-        f"medians before message 1,000 and 10,000, at most {result['cost_seconds']:g} s each; what turns our message into "
-        "theirs is included, for us too",
+        f"- {result['conversations']} conversations of `scenarios/`, {result['runaways']} of them runaways, each shown "
+        "until it is halted; everybody with the defaults or documented settings, nobody with a cap of the user's own or "
+        "an embedder",
+        f"- left out, as a cap that the user sets decides them: {left_out}",
+        f"- cost: {result['cost_messages']:,} messages of {result['cost_characters']} characters of work in one "
+        f"conversation, medians before message 1,000 and 10,000, at most {result['cost_seconds']:g} s each; what turns "
+        "our message into theirs is included, for us too",
         "",
         "What the columns mean, and how to repeat it, is in [benchmarks/README.md](../README.md#rivals).",
         "",
@@ -189,8 +187,8 @@ def page(result: Result, before: Result | None) -> str:
             )
         if cost is not None and cost["stops"]:
             lines.append(
-                f"- {label(row)}: stopped the work of the cost transcript {cost['stops']:,} times, and began anew each time, "
-                "so that its cost is that of short conversations."
+                f"- {label(row)}: stopped the work of the cost transcript {cost['stops']:,} times, and began anew each "
+                "time, so that its cost is that of short conversations."
             )
         if row["errors"]:
             told = ", ".join(f"{name} ({count})" for name, count in row["errors"].items())
@@ -200,7 +198,8 @@ def page(result: Result, before: Result | None) -> str:
     lines += ["", "## Legitimate conversations halted", "", *_wrongly(rows)]
     lines += ["", "## Where a rival is ahead of us", "", *(list(_ahead(rows)) or ["- Nowhere in these figures."])]
     lines += ["", "## Against the results stored before", ""]
-    lines += list(_changes(rows, before)) or ["- No difference." if before else "- There are none."]
+    told = result["changes"]
+    lines += ["- There were none."] if told is None else told or ["- No difference."]
     lines += ["", "## What our messages become", ""]
     lines += [f"- {name}: {text}" for name, text in dict((row["name"], row["mapping"]) for row in rows).items()]
     if result["unavailable"]:

@@ -6,6 +6,7 @@ A driver and this side speak JSON lines: ``{"do": "hello"}``, ``{"do": "judge", 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -244,10 +245,8 @@ class Process:
         """End the process."""
         for stream in (self._child.stdin, self._child.stdout):
             assert stream is not None
-            try:
+            with contextlib.suppress(OSError):
                 stream.close()
-            except OSError:
-                pass
         try:
             self._child.wait(_MINUTE)
         except subprocess.TimeoutExpired:

@@ -27,7 +27,7 @@ from agentbreaker import __version__  # noqa: E402
 from agentbreaker.kernel import COMPILED  # noqa: E402
 from benchmarks._machine import machine  # noqa: E402
 from benchmarks._rivals_list import OURS, RIVALS, Rival  # noqa: E402
-from benchmarks._rivals_page import page  # noqa: E402
+from benchmarks._rivals_page import changes, page  # noqa: E402
 from benchmarks._rivals_run import (  # noqa: E402
     BrokenError,
     Conversation,
@@ -204,7 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = run(chosen, work, options.python, options.limit, options.seconds)
     stored = RESULTS / "rivals.json"
     before = json.loads(stored.read_text("utf-8")) if stored.is_file() else None
-    text = page(result, before)
+    result["changes"] = None if before is None else list(changes(result, before))
+    text = page(result)
     print(text, end="")
     if options.write:
         stored.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
