@@ -20,8 +20,9 @@ def label(row: Result) -> str:
 
 def caught(row: Result) -> dict[str, int]:
     """The runaways of a row, added up over all folders."""
-    keys = ("total", "in_window", "late", "early", "missed")
-    return {key: sum(group[key] for group in row["runaways"].values()) for key in keys}
+    keys = ("total", "in_window", "sooner", "late", "early", "missed")
+    sums = {key: sum(group[key] for group in row["runaways"].values()) for key in keys}
+    return sums | {"in_time": sums["in_window"] + sums["sooner"]}
 
 
 def false_halts(row: Result) -> tuple[int, int]:
@@ -63,17 +64,17 @@ def _share(count: int, total: int) -> str:
 
 def _overview(rows: Iterable[Result]) -> Iterator[str]:
     yield (
-        "| | version | runaways halted in their window | later | before their loop | missed | "
-        "legitimate halted (95 %) | µs at message 1,000 | at 10,000 | times ours |"
+        "| | version | runaways halted in time (95 %) | of these before the window | later | before their loop | missed "
+        "| legitimate halted (95 %) | µs at message 1,000 | at 10,000 | times ours |"
     )
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---|" + "---:|" * 9
     for row in rows:
         sums = caught(row)
         cells = [
             label(row),
             row["version"],
-            _share(sums["in_window"], sums["total"]),
-            *(str(sums[key] or "") for key in ("late", "early", "missed")),
+            _share(sums["in_time"], sums["total"]),
+            *(str(sums[key] or "") for key in ("sooner", "late", "early", "missed")),
             _share(*false_halts(row)),
             *(_number(us_at(row, mark)) for mark in (1_000, 10_000)),
             _times(ratio(row)),
@@ -84,7 +85,11 @@ def _overview(rows: Iterable[Result]) -> Iterator[str]:
 def _cell(group: Result) -> str:
     extra = f" +{group['late']}" if group["late"] else ""
     early = f" ({group['early']} early)" if group["early"] else ""
-    return f"{group['in_window']}{extra}{early}"
+    return f"{_in_time(group)}{extra}{early}"
+
+
+def _in_time(group: Result) -> int:
+    return int(group["in_window"] + group["sooner"])
 
 
 def _families(rows: Sequence[Result]) -> Iterator[str]:
@@ -114,12 +119,12 @@ def _ahead(rows: Sequence[Result]) -> Iterator[str]:
     if ours is None:
         return
     for family, own in ours["runaways"].items():
-        better = [row for row in rows if row["runaways"][family]["in_window"] > own["in_window"]]
-        for row in sorted(better, key=lambda one: -one["runaways"][family]["in_window"]):
+        better = [row for row in rows if _in_time(row["runaways"][family]) > _in_time(own)]
+        for row in sorted(better, key=lambda one: -_in_time(one["runaways"][family])):
             halted, legitimate = false_halts(row)
-            count = row["runaways"][family]["in_window"]
+            count = _in_time(row["runaways"][family])
             yield (
-                f"- {family}: {label(row)} halts {count} of {own['total']} in their window, we {own['in_window']}; "
+                f"- {family}: {label(row)} halts {count} of {own['total']} in time, we {_in_time(own)}; "
                 f"it also halts {percent(halted / legitimate)} of the legitimate conversations."
             )
     fewer = [label(row) for row in rows if false_halts(row)[0] < false_halts(ours)[0]]
@@ -144,7 +149,7 @@ def changes(now: Result, before: Result) -> Iterator[str]:
         if was["version"] != row["version"]:
             yield f"- {label(row)}: version {was['version']} before, {row['version']} now."
         for what, then, today in (
-            ("runaways halted in their window", caught(was)["in_window"], caught(row)["in_window"]),
+            ("runaways halted in time", caught(was)["in_time"], caught(row)["in_time"]),
             ("runaways in all", caught(was)["total"], caught(row)["total"]),
             ("legitimate conversations halted", false_halts(was)[0], false_halts(row)[0]),
         ):
@@ -165,12 +170,14 @@ def page(result: Result) -> str:
         f"kernel: {result['kernel']}",
         f"- command: `{result['command']}`",
         f"- {result['conversations']} conversations of `scenarios/`, {result['runaways']} of them runaways, each shown "
-        "until it is halted; everybody with the defaults or documented settings, nobody with a cap of the user's own or "
-        "an embedder",
+        "until it is halted; everybody with the defaults or documented settings, nobody with a cap of the user's own, "
+        "nobody with an embedder",
+        "- the scenarios are ours, and our engine was made with them in view; *in time* is from the onset of the loop to "
+        "the end of its window, *before the window* means after the onset, *before their loop* is work cut off",
         f"- left out, as a cap that the user sets decides them: {left_out}",
         f"- cost: {result['cost_messages']:,} messages of {result['cost_characters']} characters of work in one "
-        f"conversation, medians before message 1,000 and 10,000, at most {result['cost_seconds']:g} s each; what turns "
-        "our message into theirs is included, for us too",
+        f"conversation, medians before message 1,000 and 10,000, at most {result['cost_seconds']:g} s each; what "
+        "turns our message into theirs is included, for us too",
         "",
         "What the columns mean, and how to repeat it, is in [benchmarks/README.md](../README.md#rivals).",
         "",
@@ -193,7 +200,7 @@ def page(result: Result) -> str:
         if row["errors"]:
             told = ", ".join(f"{name} ({count})" for name, count in row["errors"].items())
             lines.append(f"- {label(row)}: raised errors, which count as not halted: {told}.")
-    lines += ["", "## Runaways by folder", "", "Halted in their window, `+` later, (early) before the loop began.", ""]
+    lines += ["", "## Runaways by folder", "", "Halted in time, `+` later, (early) before the loop began.", ""]
     lines += _families(rows) if rows else ()
     lines += ["", "## Legitimate conversations halted", "", *_wrongly(rows)]
     lines += ["", "## Where a rival is ahead of us", "", *(list(_ahead(rows)) or ["- Nowhere in these figures."])]

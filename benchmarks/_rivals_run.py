@@ -56,11 +56,13 @@ class Conversation:
     """One conversation of the scenarios.
 
     Attributes:
+        id: Its id.
         group: Its folder.
         expectation: What must come of it.
         lines: Its messages, as drivers take them.
     """
 
+    id: str
     group: str
     expectation: Expectation
     lines: Sequence[Line]
@@ -92,7 +94,7 @@ def conversations_in(folder: Path, limit: int | None = None) -> tuple[list[Conve
                     break
                 taken += 1
                 lines = lines_for_drivers(messages)
-                found.append(Conversation(scenario.group, scenario.expectation(name), lines))
+                found.append(Conversation(name, scenario.group, scenario.expectation(name), lines))
     return found, left_out
 
 
@@ -270,7 +272,9 @@ class Tally:
     Attributes:
         total: How many there are.
         runaway: Whether they must be halted.
-        in_window, late, early, missed: Runaways, by when they were halted.
+        in_window, late, missed: Runaways, by when they were halted.
+        sooner: Runaways halted in their loop, but before the window: where nobody can be sure yet.
+        early: Runaways halted before their loop, or before the window where its onset is not known.
         halted: Legitimate ones that were halted.
         failed: Conversations on which the rival raised an error; they count as not halted.
     """
@@ -278,6 +282,7 @@ class Tally:
     total: int = 0
     runaway: bool = False
     in_window: int = 0
+    sooner: int = 0
     late: int = 0
     early: int = 0
     missed: int = 0
@@ -293,7 +298,10 @@ class Tally:
         elif halted_at is None:
             self.missed += 1
         elif halted_at < expected.halt_from:
-            self.early += 1
+            if expected.onset is not None and halted_at >= expected.onset:
+                self.sooner += 1
+            else:
+                self.early += 1
         elif expected.halt_by is not None and halted_at > expected.halt_by:
             self.late += 1
         else:

@@ -1,7 +1,7 @@
 """Detection: what the engine makes of every scenario that comes with it, by family, source and language.
 
 Run ``python benchmarks/detection.py`` from a checkout: it prints a Markdown page, and exits with 1 if the stored one
-says anything else; ``--write`` stores it as ``benchmarks/results/detection.md``, with the figures in ``detection.json``.
+says anything else; ``--write`` stores it as ``benchmarks/results/detection.md``, the figures in ``detection.json``.
 Nothing in it is measured in seconds, so the same engine gives the same page everywhere.
 """
 

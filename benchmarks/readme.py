@@ -64,7 +64,7 @@ def _caught(detection: Result) -> Iterator[str]:
         f"{legitimate['warned']} only warned. By family and language: `benchmarks/results/detection.md`."
     )
     yield ""
-    yield "| runaways written for | halted in their window (95 %) | too late | missed | messages of the loop until then |"
+    yield "| runaways written for | halted in their window (95 %) | too late | missed | messages from onset to halt |"
     yield "|---|---:|---:|---:|---:|"
     for code, group in detection["detectors"].items():
         delay = "" if group["delay"] is None else f"{group['delay'][1]:g}"
@@ -75,12 +75,16 @@ def _caught(detection: Result) -> Iterator[str]:
 
 def _beside(rivals: Result) -> Iterator[str]:
     yield _paragraph(
-        f"Side by side with others, each with its own code, defaults or documented settings, on {rivals['conversations']} "
-        "of them (without those that a cap of the user's decides, and without an embedder for anybody; "
-        "`benchmarks/results/rivals.md` has the versions, how each is driven, every family, and where others are ahead):"
+        "Side by side with others, each with its own code and its defaults or documented settings, on "
+        f"{rivals['conversations']} of them (without those that a cap of the user's decides; nobody has an embedder). The "
+        "scenarios are ours, and our engine was made with them in view. `benchmarks/results/rivals.md` has the versions, "
+        "how each is driven, every family, and where others are ahead:"
     )
     yield ""
-    yield "| | runaways halted in their window | before their loop | legitimate conversations halted | cost of a message, times ours |"
+    yield (
+        "| | runaways halted in time | before their loop | legitimate conversations halted "
+        "| cost of a message, times ours |"
+    )
     yield "|---|---:|---:|---:|---:|"
     for row in rivals["rows"]:
         sums, times = caught(row), ratio(row)
@@ -96,7 +100,7 @@ def _beside(rivals: Result) -> Iterator[str]:
         )
         name = f"**{OURS}**" if row["name"] == OURS else label(row)
         yield (
-            f"| {name} | {percent(sums['in_window'] / sums['total'])} | {percent(sums['early'] / sums['total'])} "
+            f"| {name} | {percent(sums['in_time'] / sums['total'])} | {percent(sums['early'] / sums['total'])} "
             f"| {percent(halted / legitimate)} | {cost} |"
         )
     if rivals["unavailable"]:
@@ -122,10 +126,11 @@ def _costs(hot_path: Result) -> Iterator[str]:
         raise SystemExit("hot_path.json: has no row about message 99,000")
     slow = f" ({measured(pure)} in pure Python)" if pure in rows else ""
     yield _paragraph(
-        f"`observe` takes {measured(work)}{slow} for a message of 400 characters, message 100,000 {growth['ratio']:.2f} "
-        "times what the first ones take; a conversation holds "
-        f"{measured('memory, 80 messages of 400 characters, talk')} after 80 such messages (`benchmarks/results/hot_path.md`: "
-        f"{hot_path['machine']}, {hot_path['python'].partition(',')[0]}, {hot_path['date'][:10]})."
+        f"`observe` takes {measured(work)}{slow} for a message of 400 characters, and message 100,000 "
+        f"{growth['ratio']:.2f} times what the first ones take; a conversation holds "
+        f"{measured('memory, 80 messages of 400 characters, talk')} after 80 such messages "
+        f"(`benchmarks/results/hot_path.md`: {hot_path['machine']}, {hot_path['python'].partition(',')[0]}, "
+        f"{hot_path['date'][:10]})."
     )
 
 

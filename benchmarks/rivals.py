@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
@@ -43,6 +44,8 @@ from benchmarks._texts import Productive  # noqa: E402
 SCENARIOS = HERE.parent / "scenarios"
 RESULTS = HERE / "results"
 _COST_MESSAGES, _COST_CHARACTERS, _COST_SECONDS = 10_000, 400, 60.0
+#: Rounds in which we and a rival take turns, and the seconds after which no other begins.
+_ROUNDS, _ROUND_SECONDS = 3, 10.0
 
 Result = dict[str, Any]
 
@@ -83,7 +86,7 @@ def detect(rival: Rival, mode: str, python: str, work: Path, conversations: Sequ
     sys.stderr.write(f"{rival.name} ({mode}): scenarios done in {perf_counter() - began:.0f} s\n")
     groups = dict(sorted(verdicts.groups.items()))
     runaways = {
-        name: {key: getattr(tally, key) for key in ("total", "in_window", "late", "early", "missed")}
+        name: {key: getattr(tally, key) for key in ("total", "in_window", "sooner", "late", "early", "missed")}
         for name, tally in groups.items()
         if tally.runaway
     }
@@ -103,24 +106,50 @@ def detect(rival: Rival, mode: str, python: str, work: Path, conversations: Sequ
 
 
 def weigh(rival: Rival, mode: str, python: str, work: Path, lines: Sequence[Line], seconds: float) -> Result:
-    """What one row costs, with agentbreaker measured just before it.
+    """What one row costs, by turns with agentbreaker; medians over the rounds.
 
     Raises:
         BrokenError: It cannot be driven.
     """
     ours = RIVALS[0]
     request = {"do": "measure", "messages": lines, "seconds": seconds}
-    with Process.of(ours, ours.modes[0], sys.executable, work) as process:
-        beside = process.ask(request)
-    if rival is ours:
-        return {**beside, "beside_us": None, "ratio": 1.0}
-    with Process.of(rival, mode, python, work) as process:
-        cost = process.ask(request)
-    if "error" in cost:
-        raise BrokenError(f"on the cost transcript it raises {cost['error'].partition(':')[0]}")
-    last = max(map(int, cost["us"]), default=0)
-    us, floor = (cost["us"][str(last)], beside["us"][str(last)]) if last else (cost["latest_us"], beside["latest_us"])
-    return {**cost, "beside_us": floor, "ratio": round(us / floor, 2)}
+    rounds: list[tuple[Result, Result]] = []
+    began = perf_counter()
+    while len(rounds) < _ROUNDS and (not rounds or perf_counter() - began < _ROUND_SECONDS):
+        with Process.of(ours, ours.modes[0], sys.executable, work) as process:
+            beside = process.ask(request)
+        with Process.of(rival, mode, python, work) as process:
+            cost = process.ask(request)
+        for answer in (beside, cost):
+            if "error" in answer:
+                raise BrokenError(f"on the cost transcript it raises {answer['error'].partition(':')[0]}")
+        rounds.append((beside, cost))
+    marks = [mark for mark in rounds[0][1]["us"] if all(mark in cost["us"] for _, cost in rounds)]
+
+    def at(answer: Result) -> float:
+        """What is compared: the cost at the last mark that the rival has reached."""
+        return float(answer["us"][marks[-1]] if marks else answer["latest_us"])
+
+    def median(values: Iterable[float]) -> float:
+        return round(statistics.median(values), 2)
+
+    return {
+        "us": {mark: median(cost["us"][mark] for _, cost in rounds) for mark in marks},
+        "latest_us": median(cost["latest_us"] for _, cost in rounds),
+        "reached": min(cost["reached"] for _, cost in rounds),
+        "stops": rounds[0][1]["stops"],
+        "beside_us": median(at(beside) for beside, _ in rounds),
+        "ratio": 1.0 if rival is ours else median(at(cost) / at(beside) for beside, cost in rounds),
+        "rounds": len(rounds),
+    }
+
+
+def document(result: Result) -> str:
+    """The result as JSON, one row of the table a line, so that a change of one shows as one."""
+    fields = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in result.items()]
+    rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in result["rows"])
+    fields[list(result).index("rows")] = f'"rows": [\n  {rows}\n ]'
+    return "{\n " + ",\n ".join(fields) + "\n}\n"
 
 
 def run(rivals: Sequence[Rival], work: Path, given: Sequence[str], limit: int | None, seconds: float) -> Result:
@@ -208,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page(result)
     print(text, end="")
     if options.write:
-        stored.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        stored.write_text(document(result), "utf-8")
         (RESULTS / "rivals.md").write_text(text, "utf-8")
     return 1 if result["unavailable"] else 0
 

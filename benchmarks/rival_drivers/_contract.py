@@ -11,8 +11,8 @@ Runs inside the rival's own environment, so it needs nothing but the standard li
 A message is a dictionary with ``sender``, ``recipient``, ``kind`` (``message``, ``handoff``, ``tool_call``,
 ``tool_result``), ``from_user``, ``content``, ``message_id``, ``parent_id``, ``model``; ``seconds`` since the first
 message, ``usage`` and ``cost_usd`` are ``None`` where they are not recorded.  Calls and results have ``tool``
-(``name``, ``call_id``, ``arguments``, ``result``, ``is_error``) as recorded and the ``arguments`` of the call, and a call
-has ``outcome``, the tool of its result if there is one.
+(``name``, ``call_id``, ``arguments``, ``result``, ``is_error``) as recorded and the ``arguments`` of the call, and a
+call has ``outcome``, the tool of its result if there is one.
 """
 
 from __future__ import annotations
