@@ -64,8 +64,8 @@ def _share(count: int, total: int) -> str:
 
 def _overview(rows: Iterable[Result]) -> Iterator[str]:
     yield (
-        "| | version | runaways halted in time (95 %) | of these before the window | later | before their loop | missed "
-        "| legitimate halted (95 %) | µs at message 1,000 | at 10,000 | times ours |"
+        "| | version | runaways halted in time (95 %) | of these before the window | later | before their loop "
+        "| missed | legitimate halted (95 %) | µs at message 1,000 | at 10,000 | times ours |"
     )
     yield "|---|---|" + "---:|" * 9
     for row in rows:
@@ -172,8 +172,8 @@ def page(result: Result) -> str:
         f"- {result['conversations']} conversations of `scenarios/`, {result['runaways']} of them runaways, each shown "
         "until it is halted; everybody with the defaults or documented settings, nobody with a cap of the user's own, "
         "nobody with an embedder",
-        "- the scenarios are ours, and our engine was made with them in view; *in time* is from the onset of the loop to "
-        "the end of its window, *before the window* means after the onset, *before their loop* is work cut off",
+        "- the scenarios are ours, and our engine was made with them in view; *in time* is from the onset of the loop "
+        "to the end of its window, *before the window* means after the onset, *before their loop* is work cut off",
         f"- left out, as a cap that the user sets decides them: {left_out}",
         f"- cost: {result['cost_messages']:,} messages of {result['cost_characters']} characters of work in one "
         f"conversation, medians before message 1,000 and 10,000, at most {result['cost_seconds']:g} s each; what "

@@ -76,9 +76,9 @@ def _caught(detection: Result) -> Iterator[str]:
 def _beside(rivals: Result) -> Iterator[str]:
     yield _paragraph(
         "Side by side with others, each with its own code and its defaults or documented settings, on "
-        f"{rivals['conversations']} of them (without those that a cap of the user's decides; nobody has an embedder). The "
-        "scenarios are ours, and our engine was made with them in view. `benchmarks/results/rivals.md` has the versions, "
-        "how each is driven, every family, and where others are ahead:"
+        f"{rivals['conversations']} of them (without those that a cap of the user's decides; nobody has an embedder). "
+        "The scenarios are ours, and our engine was made with them in view. `benchmarks/results/rivals.md` has the "
+        "versions, how each is driven, every family, and where others are ahead:"
     )
     yield ""
     yield (
