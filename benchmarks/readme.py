@@ -54,14 +54,15 @@ def _share(count: int, total: int) -> str:
 
 def _caught(detection: Result) -> Iterator[str]:
     runaways, legitimate = detection["all"]["runaways"], detection["all"]["legitimate"]
+    in_window, total = runaways["in_window"], runaways["total"]
     yield _paragraph(
-        f"Measured on the {detection['conversations']} conversations of `scenarios/`, English and Chinese: of "
-        f"{runaways['total']} runaways {runaways['in_window']} are halted within their window "
-        f"({percent(runaways['in_window'] / runaways['total'])}; 95 %: "
-        f"{interval(runaways['in_window'], runaways['total'])}), {runaways['early']} too early, {runaways['late']} too "
-        f"late and {runaways['missed']} not at all; of {legitimate['total']} legitimate conversations "
-        f"{legitimate['halted']} are halted (95 %: {interval(legitimate['halted'], legitimate['total'])}) and "
-        f"{legitimate['warned']} only warned. By family and language: `benchmarks/results/detection.md`."
+        f"Measured on the {detection['conversations']} generated conversations of `scenarios/`, English and Chinese: "
+        f"of {total} runaways, {in_window} are halted within their window, {runaways['early']} too early, "
+        f"{runaways['late']} too late and {runaways['missed']} not at all; of {legitimate['total']} legitimate "
+        f"conversations, {legitimate['halted']} are halted and {legitimate['warned']} warned. With 95 % confidence "
+        f"that is {interval(in_window, total)} of such runaways, and "
+        f"{interval(legitimate['halted'], legitimate['total'])} of such legitimate conversations halted "
+        "(`benchmarks/results/detection.md`, by family and language)."
     )
     yield ""
     yield "| runaways written for | halted in their window (95 %) | too late | missed | messages from onset to halt |"
