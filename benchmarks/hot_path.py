@@ -29,6 +29,7 @@ import msgspec  # noqa: E402
 
 from agentbreaker import Guard, Message, Tool, Usage  # noqa: E402
 from agentbreaker.kernel import COMPILED  # noqa: E402
+from benchmarks._machine import machine  # noqa: E402
 from benchmarks._texts import Looping, Productive, lines_of  # noqa: E402
 
 if TYPE_CHECKING:
@@ -275,8 +276,8 @@ def _in_a_process(program: str, **variables: str) -> str:
 # ---------------------------------------------------------------------- the table
 
 
-def report() -> str:
-    """Measure everything; return the page."""
+def report() -> dict[str, Any]:
+    """Measure everything; return the figures."""
     rows = observing()
     label = "`observe`, 400 characters of work, against decoding the line into a dictionary"
     rows.append(against_decoding(label, iter(Productive("work", 400, seed=2)), None, loop=False, into=dict))
@@ -286,46 +287,52 @@ def report() -> str:
     rows += memory()
     rows += imports()
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("msgspec", "pydantic"))
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "machine": machine(),
+        "python": f"Python {platform.python_version()} ({platform.python_implementation()}), {versions}",
+        "kernel": "compiled" if COMPILED else "none, pure Python",
+        "rows": [row._asdict() for row in rows],
+    }
+
+
+def page(result: dict[str, Any]) -> str:
+    """The figures as Markdown."""
     lines = [
         "# Hot path",
         "",
-        f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"- machine: {_processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}",
-        f"- Python {platform.python_version()} ({platform.python_implementation()}), {versions}",
-        f"- kernel: {'compiled' if COMPILED else 'none, pure Python'}",
+        f"- date: {result['date']}",
+        f"- machine: {result['machine']}",
+        f"- {result['python']}",
+        f"- kernel: {result['kernel']}",
         "- command: `python benchmarks/hot_path.py --write`",
         "",
         "| what | measured | ratio or value | limit | |",
         "|---|---:|---:|---:|---|",
     ]
-    for row in rows:
+    for row in (Row(**fields) for fields in result["rows"]):
         value = "" if row.ratio is None else f"{row.ratio:.2f}" if row.ratio < 10 else f"{row.ratio:.1f}"
         bound = "" if row.limit is None else f"{row.limit:g}"
         lines.append(f"| {row.what} | {row.measured} | {value} | {bound} | {row.verdict} |")
     return "\n".join(lines) + "\n"
 
 
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown processor"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the hot path.")
-    parser.add_argument("--write", action="store_true", help="also store benchmarks/results/hot_path.md")
+    parser.add_argument(
+        "--write", action="store_true", help="also store benchmarks/results/hot_path.md, and hot_path.json"
+    )
     arguments = parser.parse_args()
-    page = report()
-    print(page, end="")
+    result = report()
+    text = page(result)
+    print(text, end="")
     if arguments.write:
         target = HERE / "results" / "hot_path.md"
         target.parent.mkdir(exist_ok=True)
-        target.write_text(page, "utf-8")
-    return 1 if "| FAIL |" in page else 0
+        target.write_text(text, "utf-8")
+        stored = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+        target.with_suffix(".json").write_text(stored, "utf-8")
+    return 1 if "| FAIL |" in text else 0
 
 
 if __name__ == "__main__":
