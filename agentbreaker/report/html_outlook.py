@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from agentbreaker.printable import printable
-from agentbreaker.report.figures import count, percent, share_of, short
+from agentbreaker.report.figures import count, percent, short
 from agentbreaker.report.html_parts import Column, Page, disclosure, section, share_cell, table
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_text import width_of
+from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Range
 
 __all__ = ["coordination_part", "forecast_part", "notes_part", "outcomes_part", "trials_part"]

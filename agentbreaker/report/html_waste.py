@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from agentbreaker.report.figures import count, share_of
+from agentbreaker.report.figures import count
 from agentbreaker.report.html_parts import (
     Column,
     Page,
@@ -19,6 +19,7 @@ from agentbreaker.report.html_parts import (
 )
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_sankey import kind_title, sankey_svg
+from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Cycle, Halted, Spender
 
 __all__ = ["Anchors", "cycles_part", "flow_part", "halted_part", "spenders_part", "summary_tiles"]

@@ -14,10 +14,11 @@ from typing import Final
 
 from agentbreaker.printable import printable
 from agentbreaker.report.check_report import code_span
-from agentbreaker.report.figures import Figures, count, percent, share_of, short
+from agentbreaker.report.figures import Figures, count, percent, short
 from agentbreaker.report.html_laps import chosen_laps, rows_of
 from agentbreaker.report.html_parts import Page, level
 from agentbreaker.report.svg_line import duration
+from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Cycle, IncidentPage, Lap, LapTurn, Report, Spender
 
 __all__ = ["render_markdown"]
