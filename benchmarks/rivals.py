@@ -13,7 +13,7 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
@@ -144,6 +144,37 @@ def weigh(rival: Rival, mode: str, python: str, work: Path, lines: Sequence[Line
     }
 
 
+def weigh_all(rows: Sequence[Result], pythons: Mapping[str, str], work: Path, seconds: float) -> None:
+    """Measure what all rows cost, one after the other, and write it into them."""
+    lines = cost_transcript()
+    by_name = {rival.name: rival for rival in RIVALS}
+    for row in rows:
+        rival = by_name[row["name"]]
+        row["errors"].pop("cost", None)
+        try:
+            row["cost"] = weigh(rival, row["mode"], pythons[rival.name], work, lines, seconds)
+        except BrokenError as error:
+            row["cost"] = None
+            row["errors"]["cost"] = str(error)
+        sys.stderr.write(f"{rival.name} ({row['mode']}): cost measured\n")
+
+
+def weigh_again(stored: Result, work: Path, given: Sequence[str], seconds: float) -> Result:
+    """Keep what is stored of the scenarios, which no busy machine changes, and measure the cost anew.
+
+    Raises:
+        BrokenError: A rival that is stored cannot be installed any more.
+    """
+    names = {row["name"] for row in stored["rows"]}
+    pythons = {rival.name: install(rival, work, given) for rival in RIVALS if rival.name in names}
+    weigh_all(stored["rows"], pythons, work, seconds)
+    return stored | {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "machine": machine(),
+        "cost_seconds": seconds,
+    }
+
+
 def document(result: Result) -> str:
     """The result as JSON, one row of the table a line, so that a change of one shows as one."""
     fields = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in result.items()]
@@ -178,15 +209,7 @@ def run(rivals: Sequence[Rival], work: Path, given: Sequence[str], limit: int | 
                 rows.append(future.result())
             except BrokenError as error:
                 give_up(rival, mode, error)
-    lines = cost_transcript()
-    by_name = {rival.name: rival for rival in rivals}
-    for row in rows:
-        rival = by_name[row["name"]]
-        try:
-            row["cost"] = weigh(rival, row["mode"], pythons[rival.name], work, lines, seconds)
-        except BrokenError as error:
-            row["cost"] = None
-            row["errors"]["cost"] = str(error)
+    weigh_all(rows, pythons, work, seconds)
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": machine(),
@@ -198,7 +221,7 @@ def run(rivals: Sequence[Rival], work: Path, given: Sequence[str], limit: int | 
         "conversations": len(conversations),
         "runaways": sum(not one.expectation.quiet for one in conversations),
         "left_out": left_out,
-        "cost_messages": len(lines),
+        "cost_messages": _COST_MESSAGES,
         "cost_characters": _COST_CHARACTERS,
         "cost_seconds": seconds,
         "rows": rows,
@@ -215,6 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=_COST_SECONDS, help="most that the cost of a row may take")
     parser.add_argument("--work", type=Path, metavar="DIR", help="keep the environments here, and use them again")
     parser.add_argument("--python", action="append", default=[], metavar="PATH", help="an interpreter to install with")
+    parser.add_argument("--cost", action="store_true", help="only the cost; the stored results for the scenarios")
     parser.add_argument("--write", action="store_true", help="also store benchmarks/results/rivals.md and rivals.json")
     options = parser.parse_args(arguments)
     if options.list:
@@ -224,16 +248,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = set(options.only or ()) - {rival.name for rival in RIVALS}
     if unknown:
         parser.error(f"no such rival: {', '.join(sorted(unknown))}; --list names them")
-    if options.write and (options.only or options.limit):
-        parser.error("a part of the table is not stored: leave out --only and --limit")
+    if (options.write or options.cost) and (options.only or options.limit):
+        parser.error("a part of the table is not stored: --write and --cost go without --only and --limit")
+    stored = RESULTS / "rivals.json"
+    before = json.loads(stored.read_text("utf-8")) if stored.is_file() else None
+    if options.cost and before is None:
+        parser.error(f"--cost needs stored results, and there is no {stored.name}")
     chosen = [rival for rival in RIVALS if not options.only or rival.name in {OURS, *options.only}]
     with tempfile.TemporaryDirectory(prefix="rivals-") as temporary:
         work = (options.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
-        result = run(chosen, work, options.python, options.limit, options.seconds)
-    stored = RESULTS / "rivals.json"
-    before = json.loads(stored.read_text("utf-8")) if stored.is_file() else None
-    result["changes"] = None if before is None else list(changes(result, before))
+        if options.cost:
+            result = weigh_again(before, work, options.python, options.seconds)
+        else:
+            result = run(chosen, work, options.python, options.limit, options.seconds)
+            result["changes"] = None if before is None else list(changes(result, before))
     text = page(result)
     print(text, end="")
     if options.write:

@@ -328,6 +328,24 @@ def test_regressions_are_told() -> None:
     ]
 
 
+def test_the_document_has_a_row_a_line() -> None:
+    """The stored JSON is what was measured, with a line for every row of the table."""
+    made = result(row(LIST.OURS, 2, 1, 1.0), row("other", 1, 1, 2.0))
+    text = RIVALS.document(made)
+    assert json.loads(text) == made
+    assert [line.strip().startswith('{"name"') for line in text.splitlines()].count(True) == 2
+
+
+def test_a_cost_that_cannot_be_measured_keeps_the_row(tmp_path: Path) -> None:
+    """A rival that fails on the cost transcript keeps what it did on the scenarios, and the page says why."""
+    broken = row("agent-watchdog", 1, 1, 2.0)
+    broken["mode"] = "defaults"
+    RIVALS.weigh_all([broken], {"agent-watchdog": sys.executable}, tmp_path, 1.0)
+    assert broken["cost"] is None
+    assert "ended with code 1" in broken["errors"]["cost"]
+    assert "agent-watchdog, defaults | 1 | 1 of 4" in PAGE.page(result(broken))
+
+
 def test_the_rivals_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """``--list`` names each with its version, and installs nothing."""
     assert RIVALS.main(["--list"]) == 0
@@ -336,12 +354,19 @@ def test_the_rivals_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "longguard==0.1.4: defaults, caps lifted" in listed
 
 
-@pytest.mark.parametrize("arguments", [["--write", "--limit", "3"], ["--only", "nobody"]])
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--write", "--limit", "3"], "a part of the table is not stored"),
+        (["--cost", "--only", "longguard"], "a part of the table is not stored"),
+        (["--only", "nobody"], "no such rival: nobody; --list names them"),
+    ],
+)
 def test_a_part_is_not_stored_and_nobody_is_not_driven(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A part of the table cannot replace the whole, and a name that is none is an error that says so."""
     with pytest.raises(SystemExit) as raised:
         RIVALS.main(arguments)
     assert raised.value.code == 2
-    assert "--list names them" in capsys.readouterr().err or "--write" in arguments
+    assert reason in capsys.readouterr().err
