@@ -163,6 +163,9 @@ class Labels:
 def expand_corpus(patterns: Sequence[str]) -> list[str]:
     """Return the transcripts that the arguments mean: as ``expand_paths``, and folders of scenario folders too.
 
+    A folder with ``*.jsonl`` or ``*.jsonl.gz`` in it stands for these: each of them belongs to the corpus, and one that
+    cannot be read is missed.
+
     Raises:
         TranscriptError: A pattern that matches no file.
     """
@@ -173,10 +176,18 @@ def expand_corpus(patterns: Sequence[str]) -> list[str]:
             with os.scandir(pattern) as entries:
                 names = sorted(entry.path for entry in entries if entry.is_dir())
             folders = [name for name in names if os.path.isfile(os.path.join(name, SCENARIO))]
-            if folders and any(name.endswith((".jsonl", ".jsonl.gz")) for name in os.listdir(pattern)):
+            if folders and _transcripts_in(pattern):
                 folders.insert(0, pattern)
-        wider += folders or [pattern]
+        for name in folders or [pattern]:
+            wider += _transcripts_in(name) or [name]
     return expand_paths(wider)
+
+
+def _transcripts_in(folder: str) -> list[str]:
+    if not os.path.isdir(folder):
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(one.path for one in entries if one.name.endswith((".jsonl", ".jsonl.gz")) and one.is_file())
 
 
 # ---------------------------------------------------------------------- the labels file

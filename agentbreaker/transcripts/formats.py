@@ -147,11 +147,17 @@ def detect(source: Source) -> Format:
 
 
 def is_recording(path: str) -> bool:
-    """Whether a format knows the file; what cannot be opened or looked at is taken for one, to be named when read."""
+    """Whether a format knows the file.
+
+    What cannot be opened or looked at is taken for one, and so is an empty file with the name of a transcript: reading
+    it says what is wrong.
+    """
     try:
         with open_source(path) as source:
+            if not source.head.strip():
+                return not source.complete or path.endswith((".jsonl", ".jsonl.gz"))
             probe = Probe(source)
-            return any(one.recognises(probe) for one in FORMATS) or not (source.head.strip() or source.complete)
+            return any(one.recognises(probe) for one in FORMATS)
     except (TranscriptError, OSError):
         return True
 

@@ -72,6 +72,8 @@ def test_what_is_a_recording(tmp_path: Path) -> None:
     for name, text in strangers.items():
         (tmp_path / name).write_text(text)
         assert not is_recording(str(tmp_path / name)), name
+    (tmp_path / "empty.jsonl").write_text("\n")
+    assert is_recording(str(tmp_path / "empty.jsonl"))
     (tmp_path / "cut.jsonl.gz").write_bytes(b"\x1f\x8b\x08")
     assert is_recording(str(tmp_path / "cut.jsonl.gz"))
     assert is_recording(str(tmp_path / "none.jsonl"))
