@@ -109,8 +109,9 @@ def final_answer(decision: Decision) -> AIMessage:
     )
 
 
-def not_run(asked: Mapping[str, Any], decision: Decision) -> ToolMessage:
-    """The answer to a tool call that does not begin."""
+def not_run(asked: Mapping[str, Any], decision: Decision, *, begun: bool = False) -> ToolMessage:
+    """The answer to a tool call that does not begin, or that was cancelled after it had begun."""
+    what = "Cancelled while it ran" if begun else "Not run"
     return ToolMessage(
-        f"[agentbreaker] Not run: {decision.reason}.", tool_call_id=asked["id"], name=asked["name"], status="error"
+        f"[agentbreaker] {what}: {decision.reason}.", tool_call_id=asked["id"], name=asked["name"], status="error"
     )

@@ -16,6 +16,7 @@ It only wraps calls and adds no node to the graph, so it costs no superstep.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections import Counter
@@ -193,15 +194,16 @@ class BreakerMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """Do what :meth:`wrap_tool_call` does, around a coroutine."""
-        call = self._call(None)
+        call, begun = self._call(None), False
         for attempt in range(_MAX_ATTEMPTS):
             if (decision := self._stopped(call)) is not None:
-                return not_run(request.tool_call, decision)
+                return not_run(request.tool_call, decision, begun=begun)
             try:
                 result = await handler(request)
             except BaseException as error:
                 self._after_tool(call, request, error)
                 self._give_up(call, error, attempt)
+                begun = isinstance(error, asyncio.CancelledError)
                 continue
             self._after_tool(call, request, result)
             return result

@@ -62,3 +62,14 @@ def test_a_warning_is_given_once(caplog: pytest.LogCaptureFixture) -> None:
             once.warn()
     assert once.given
     assert caplog.messages == ["we are blind here"]
+
+
+def test_a_call_that_is_cancelled_later_is_in_flight_no_more() -> None:
+    """What was counted as in flight moves to what was cancelled; a conversation without a halt has neither."""
+    halts = Halts()
+    halts.cut("c", 1)
+    assert halts.of("c") is None
+    halt = halts.note("c", Decision(Action.HALT, "AB201", 1.0, "nothing new", 1), 3, 2)
+    assert (halt.in_flight, halt.cancelled) == (3, 2)
+    halts.cut("c", 2)
+    assert (halt.in_flight, halt.cancelled) == (1, 4)

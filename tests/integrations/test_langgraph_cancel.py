@@ -603,6 +603,48 @@ async def test_an_agent_with_middleware_that_finishes_ends_with_an_answer(mode: 
     assert not breaker.faults
 
 
+async def test_a_tool_that_was_cut_off_is_not_said_not_to_have_run() -> None:
+    """Where middleware answers for a cancelled tool, the answer tells the next reader that it had begun."""
+    pytest.importorskip("langchain", minversion="1.4")
+    from langchain.agents import create_agent
+
+    book, breaker = Book(), LangGraphBreaker()
+
+    @tool
+    async def pay() -> str:
+        """Pay."""
+        await book.spend_time("pay")
+        return "paid"
+
+    class Asking(Slow):
+        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+            return self
+
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            asked = asks("pay", "Paying.")
+            asked.tool_calls[0]["id"] = "call-1"
+            return ChatResult(generations=[ChatGeneration(message=asked)])
+
+    async def cem(state: MessagesState) -> Any:
+        await book.until("pay")
+        breaker.guard.force_open("t1", "too expensive", by="ops")
+        return {"messages": [await plainly(book, "cem", state)]}
+
+    builder = StateGraph(MessagesState)
+    middleware = [breaker.middleware(on_halt="finish")]
+    builder.add_node("ann", create_agent(Asking(book=book), [pay], name="ann", middleware=middleware))
+    builder.add_node("cem", cem)
+    builder.add_edge(START, "ann")
+    builder.add_edge(START, "cem")
+    graph = builder.compile(checkpointer=InMemorySaver()).with_config(callbacks=[breaker])
+    state = await graph.ainvoke(REQUEST, CONFIG)
+    assert book.cut == {"pay": 1}
+    (answer,) = [message for message in state["messages"] if message.type == "tool"]
+    assert answer.content == "[agentbreaker] Cancelled while it ran: too expensive."
+    assert state["messages"][-1].name == "agentbreaker"
+    assert not breaker.faults
+
+
 async def test_another_conversation_goes_on() -> None:
     """Only calls of the conversation that is halted are cancelled."""
     book, breaker = Book(), LangGraphBreaker()
