@@ -23,11 +23,13 @@ shadow     nothing changes; ``breaker.withheld`` counts, the log and the inciden
 No agent is asked for a reply after the breaker has opened, no tool is run, and no next speaker is selected.  The
 message that trips it was paid for, and is delivered.  ``tests/integrations/test_ag2_classic.py`` tests each cell.
 
-What it cannot do: the model calls with which a manager selects the next speaker, and those of
-``summary_method="reflection_with_llm"``, go through agents that AG2 makes for itself: they are neither counted nor
-stopped (no speaker is selected once the breaker is open; a summary is still made).  Tokens within a streamed answer
-pass unseen until it is complete.  With ``run``, which has a thread of its own, an exception that is a ``BaseException``
-would be lost there: use ``on_halt="finish"``.
+A model call is held to the budget before it begins, and counted after it; so are those with which a manager selects
+the next speaker, as the manager's, and those of ``summary_method="reflection_with_llm"``.  The summary of a halted chat
+is the reason.
+
+What it cannot do: an agent that takes part in several chats at once has its model calls counted for the one that it
+was in last.  Tokens within a streamed answer pass unseen until it is complete.  With ``run``, which has a thread of its
+own, an exception that is a ``BaseException`` would be lost there: use ``on_halt="finish"``.
 """
 
 from __future__ import annotations

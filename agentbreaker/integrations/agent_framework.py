@@ -34,6 +34,9 @@ shadow     nothing changes; ``breaker.withheld`` counts,   the same
 No model or tool call begins after the breaker has opened.  Model calls that had begun run to their end, unless
 Agent Framework cancels them because a branch beside them was halted.
 
+A model call is priced by its model's name; for a policy with a budget of tokens or money the most that it can cost is
+held before it begins: what it reads, by its length, and ``max_tokens`` of its options, else the ceiling of the pricing.
+
 What it cannot do: agents that are no ``Agent`` have no middleware, so of them only what they say is seen, and they are
 stopped between their turns; what a hosted tool does inside the service is seen only by its tokens.
 """

@@ -43,8 +43,9 @@ attachment                  what happens once the breaker is open
 
 Nothing is dropped or raised in an intervention handler: AutoGen's ``stop_when_idle()`` would wait for ever.
 
-``breaker.model_client(client)`` is as for AgentChat; it is also what tells agents that are steered.  Across processes
-each guard knows what its own agents send and receive, and no more.
+``breaker.model_client(client)`` is as for AgentChat; it is also what tells agents that are steered: the next call of
+such a client carries the text.  A finish is the same as a halt here, as nobody reads a final answer.  Across processes
+each guard knows what its own agents send and receive, and no more, nor which agents of other processes wait.
 """
 
 from __future__ import annotations
