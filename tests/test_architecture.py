@@ -53,6 +53,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "integrations",
         "transcripts",
         "replay",
+        "tallies",
+        "parallel",
+        "parallel_worker",
+        "interrupt",
         "waste",
         "bench",
         "bench_figures",
@@ -72,6 +76,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "entry": (
         "cli",
         "cli_files",
+        "cli_replay",
         "cli_formats",
         "cli_tune",
         "cli_bench",

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from agentbreaker.errors import TranscriptError
 from agentbreaker.message import Message
+from agentbreaker.transcripts.share import Share
 
 __all__ = ["CHUNK", "HEAD_BYTES", "ReadReport", "Source", "open_source"]
 
@@ -69,6 +70,9 @@ class ReadReport:
     # Hashes, not names: a storm may have a million senders with names of a thousand characters.
     _senders: set[int] = field(default_factory=set, repr=False)
     _conversations: set[int] = field(default_factory=set, repr=False)
+    #: Line of the first record that was skipped for a reason.
+    _first_lines: dict[str, int] = field(default_factory=dict, repr=False)
+    _most_reasons: int = field(default=_MAX_REASONS, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -115,8 +119,9 @@ class ReadReport:
         reason = error.reason.split(" (")[0]
         if error.field is not None:
             reason = f"{error.field}: {reason}"
-        if reason in self.reasons or len(self.reasons) < _MAX_REASONS:
+        if reason in self.reasons or len(self.reasons) < self._most_reasons:
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
+            self._first_lines.setdefault(reason, error.line or 0)
 
 
 class Source:
@@ -131,9 +136,11 @@ class Source:
         complete: Whether `head` is the whole recording.
         stream: The unpacked bytes.
         line: Number of the line that is being read, counted from 1; 0 before the first.
+        share: The conversations that are wanted, ``None``: all.
+        passed: Lines or records that another share counts.
     """
 
-    __slots__ = ("columns", "complete", "head", "line", "path", "report", "stream", "strict")
+    __slots__ = ("columns", "complete", "head", "line", "passed", "path", "report", "share", "stream", "strict")
 
     def __init__(
         self,
@@ -143,12 +150,15 @@ class Source:
         strict: bool = False,
         report: ReadReport | None = None,
         columns: Mapping[str, str] | None = None,
+        share: Share | None = None,
     ) -> None:
         self.path = path
         self.strict = strict
         self.report = ReadReport() if report is None else report
         self.columns = dict(columns or {})
         self.line = 0
+        self.share = share
+        self.passed = 0
         raw = _Bytes(stream)
         start = raw.look(4)
         for magic, what in _FOREIGN.items():
@@ -163,18 +173,29 @@ class Source:
             self.head = raw.drop(len(_BOM))
         self.stream = io.BufferedReader(raw, CHUNK)
 
-    def skip(self, reason: str, *, field: str | None = None, line: int | None = None) -> None:
+    def skip(
+        self, reason: str, *, field: str | None = None, line: int | None = None, own: bool | None = None
+    ) -> None:
         """Count one line or record that is no message, and name it; raise it with ``strict``.
 
         Args:
             reason: What is wrong, in words of ours and never of the file.
             field: The field that is missing or wrong.
             line: Its line; without it the one that is being read.
+            own: Whether it is this share's to count; without it, the first share counts it.
         """
         error = TranscriptError(reason, path=self.path, line=line or self.line or None, field=field)
-        self.report._skip(error)
+        if own or self._first:
+            self.report._skip(error)
+        else:
+            self.passed += 1
         if self.strict:
             raise error
+
+    @property
+    def _first(self) -> bool:
+        """Whether what belongs to no conversation is counted here."""
+        return self.share is None or self.share.number == 0
 
     def read(self, messages: Iterator[Message]) -> Iterator[Message]:
         """Yield the messages that a reader makes of this source; all faults of files end here."""
@@ -187,7 +208,6 @@ class Source:
             error.__context__ = None
             raise
         except _UNPACKING as error:
-            report.truncated += 1
             number = self.line
             what = "truncated gzip" if isinstance(error, EOFError) else "corrupt gzip"
             cut = TranscriptError(
@@ -195,13 +215,15 @@ class Source:
                 path=self.path,
                 line=number or None,
             )
-            report._keep(cut, important=True)
+            if self._first:
+                report.truncated += 1
+                report._keep(cut, important=True)
             if self.strict or not number:
                 raise cut from None
             return
         except OSError as error:
             raise TranscriptError(_why(error), path=self.path, line=self.line or None) from error
-        if report.messages + report.skipped == before:
+        if report.messages + report.skipped + self.passed == before:
             if self.head.strip():
                 raise TranscriptError("no message in it", path=self.path)
             raise TranscriptError("only blank lines" if self.head else "empty", path=self.path)
@@ -214,6 +236,7 @@ def open_source(
     strict: bool = False,
     report: ReadReport | None = None,
     columns: Mapping[str, str] | None = None,
+    share: Share | None = None,
 ) -> Iterator[Source]:
     """Open a recording: a file name, ``"-"`` for standard input, or a binary stream, which stays open.
 
@@ -223,14 +246,14 @@ def open_source(
     if not isinstance(source, str | os.PathLike):
         name = getattr(source, "name", None)
         path = name if isinstance(name, str) else "<stream>"
-        yield _begin(source, path, strict, report, columns)
+        yield _begin(source, path, strict, report, columns, share)
         return
     path = os.fspath(source)
     if path == "-":
         stream: BinaryIO | None = getattr(sys.stdin, "buffer", None)
         if stream is None:
             raise TranscriptError("standard input is closed or not binary", path=path)
-        yield _begin(stream, path, strict, report, columns)
+        yield _begin(stream, path, strict, report, columns, share)
         return
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by the `with` below
@@ -238,16 +261,21 @@ def open_source(
         fault = TranscriptError(_why(error), path=path)
     else:
         with file:
-            yield _begin(cast(BinaryIO, file), path, strict, report, columns)
+            yield _begin(cast(BinaryIO, file), path, strict, report, columns, share)
         return
     raise fault
 
 
 def _begin(
-    stream: BinaryIO, path: str, strict: bool, report: ReadReport | None, columns: Mapping[str, str] | None
+    stream: BinaryIO,
+    path: str,
+    strict: bool,
+    report: ReadReport | None,
+    columns: Mapping[str, str] | None,
+    share: Share | None,
 ) -> Source:
     try:
-        return Source(stream, path, strict=strict, report=report, columns=columns)
+        return Source(stream, path, strict=strict, report=report, columns=columns, share=share)
     except OSError as error:
         raise TranscriptError(_why(error), path=path) from error
 
