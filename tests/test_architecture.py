@@ -55,6 +55,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "replay",
         "tallies",
         "parallel",
+        "parallel_merge",
         "parallel_worker",
         "interrupt",
         "waste",

@@ -82,12 +82,12 @@ class ReadReport:
     @property
     def agents(self) -> int:
         """Distinct senders, without users, tools and prompts; counted up to 100,000."""
-        return len(self._senders)
+        return min(len(self._senders), _MAX_COUNTED)
 
     @property
     def conversations(self) -> int:
         """Distinct conversations; the same id in two files counts twice.  Counted up to 100,000."""
-        return len(self._conversations)
+        return min(len(self._conversations), _MAX_COUNTED)
 
     def counted(self, messages: Iterator[Message], name: str, path: str) -> Iterator[Message]:
         """Pass messages on, and note who speaks in which conversation and as what format they were read."""
@@ -119,9 +119,13 @@ class ReadReport:
         reason = error.reason.split(" (")[0]
         if error.field is not None:
             reason = f"{error.field}: {reason}"
-        if reason in self.reasons or len(self.reasons) < self._most_reasons:
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        self._give_reason(reason, 1)
+        if reason in self.reasons:
             self._first_lines.setdefault(reason, error.line or 0)
+
+    def _give_reason(self, reason: str, number: int) -> None:
+        if reason in self.reasons or len(self.reasons) < self._most_reasons:
+            self.reasons[reason] = self.reasons.get(reason, 0) + number
 
 
 class Source:
