@@ -177,9 +177,7 @@ class Source:
             self.head = raw.drop(len(_BOM))
         self.stream = io.BufferedReader(raw, CHUNK)
 
-    def skip(
-        self, reason: str, *, field: str | None = None, line: int | None = None, own: bool | None = None
-    ) -> None:
+    def skip(self, reason: str, *, field: str | None = None, line: int | None = None, own: bool | None = None) -> None:
         """Count one line or record that is no message, and name it; raise it with ``strict``.
 
         Args:

@@ -30,8 +30,8 @@ __all__ = [
     "Report",
     "SignalBar",
     "Source",
-    "Spender",
     "SpendPoint",
+    "Spender",
     "Trial",
 ]
 
