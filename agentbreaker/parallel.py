@@ -171,7 +171,7 @@ def _spool(name: str, stack: ExitStack, stop: Interruption) -> str | None:
     if name == "-":
         source = getattr(sys.stdin, "buffer", None)
     elif os.path.exists(name) and not os.path.isdir(name):
-        source = stack.enter_context(open(name, "rb"))
+        source = stack.enter_context(open(name, "rb"))  # noqa: SIM115
     else:
         source = None
     if source is None:
@@ -315,6 +315,8 @@ class _Crew:
                     number=worker.number,
                     exit_code=None,
                 )
+            if item[0] == "refused":
+                raise AgentBreakerError(item[1])
             if item[0] == "end":
                 self._stop.cut_short = self._stop.cut_short or item[1]
             yield [*item, worker.number - 1]

@@ -112,7 +112,7 @@ class Merge:
             read._keep(error, important=_is_cut(error))
         for reason, _, number in reasons:
             read._give_reason(reason, number)
-        faults = next((facts["broken"] for facts in said if facts["broken"]), [])
+        faults: list[Any] = next((facts["broken"] for facts in said if facts["broken"]), [])
         self._broken += [TranscriptError(e[0], path=e[1], line=e[2], field=e[3]) for e in faults]
         if not faults and not messages and not any(facts["cut_short"] for facts in said):
             self._broken.append(TranscriptError(NO_MESSAGE, path=self._files[file]))

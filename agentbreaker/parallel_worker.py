@@ -2,21 +2,20 @@
 
 It is told what to do by JSON on standard input, after a line with its length, and answers with lines of JSON on
 standard output: ``at`` (how far it is), ``file`` (what it read of a file), ``conversation``, and one of ``end``,
-``error`` (a fault that ends a strict run) and ``fault`` (one of ours).  One more byte on standard input ends the reading
-early; the end of standard input, when nobody is left to be told, ends the process.
+``error`` (a fault that ends a strict run), ``refused`` (it cannot go on) and ``fault`` (one of ours).  One more byte on
+standard input ends the reading early; the end of standard input, when nobody is left to be told, ends the process.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from collections.abc import Iterator
-from io import RawIOBase
+from io import FileIO
 from typing import Any, BinaryIO
 
-from agentbreaker.errors import TranscriptError
+from agentbreaker.errors import AgentBreakerError, TranscriptError
 from agentbreaker.interrupt import Interruption
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
@@ -33,7 +32,7 @@ _MOST_REASONS = 10_000
 
 def main() -> None:
     """Do what standard input says, and exit."""
-    order = sys.stdin.buffer.raw
+    order = FileIO(0, closefd=False)
     # What a reader of somebody else's prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -47,6 +46,8 @@ def main() -> None:
         _Work(job, answers, stop).run()
     except BrokenPipeError:
         os._exit(1)
+    except AgentBreakerError as error:
+        _say(answers, ["refused", str(error)])
     except Exception as error:
         # Type and place, not the text: that may hold what agents wrote.
         place = error.__traceback__
@@ -59,7 +60,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _listen(order: RawIOBase, stop: Interruption) -> None:
+def _listen(order: FileIO, stop: Interruption) -> None:
     if order.read(1):
         stop.ask()
         order.read(1)

@@ -210,11 +210,10 @@ class Tallies:
 
     def count(self, tally: Tally, message: Message) -> None:
         """Count a message."""
-        if tally.count(message):
-            self._remembered += 1
-            if self._remembered > _MOST_REMEMBERED:
-                for conversation_id in list(self._memory):
-                    self.put_aside(conversation_id)
+        self._remembered += tally.count(message)
+        if self._remembered > _MOST_REMEMBERED:
+            for conversation_id in list(self._memory):
+                self.put_aside(conversation_id)
 
     def put_aside(self, conversation_id: str) -> None:
         """Hold a tally on disk, until the conversation goes on."""

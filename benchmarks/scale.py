@@ -183,10 +183,8 @@ def memory(folder: Path, lengths: tuple[int, ...], minutes: float, jobs: tuple[i
                     rows.append(f"| | {number} | {mark:,} | | {mib - base[number]:,.0f} MiB | | on the way |")
             whole = run.messages == count
             ending = f"{size / 1e9:.1f} GB" if whole else f"Ctrl-C after {minutes:g} minutes"
-            rows.append(
-                f"| {count:,} | {number} | {run.messages:,} | {run.conversations:,} | {run.mib - base[number]:,.0f} MiB "
-                f"| {run.messages / run.seconds:,.0f} | {ending} |"
-            )
+            found = f"{run.messages:,} | {run.conversations:,} | {run.mib - base[number]:,.0f} MiB"
+            rows.append(f"| {count:,} | {number} | {found} | {run.messages / run.seconds:,.0f} | {ending} |")
             print(rows[-1], flush=True)
         path.unlink()
     return rows
