@@ -86,8 +86,12 @@ def replay_files(
 ) -> Iterator[ConversationReport]:
     """Replay files and yield what became of each conversation, whatever the number of processes.
 
-    The conversations of a file are yielded when it ends, in order of their first messages.  Standard input is put into
-    a temporary file where several processes read it.
+    The conversations of a file are yielded when it ends, in order of their first messages.  Standard input, or another
+    pipe, is put into a temporary file where several processes read it.
+
+    One thing may differ by the number of processes: a line that is no message but names a conversation is a sign of
+    its life to those that do not parse it, which shows only where there are more conversations at a time than
+    ``conversations.max_conversations`` and some have to be forgotten.
 
     Args:
         files: As :func:`~agentbreaker.transcripts.expand_paths` returns them.
@@ -151,7 +155,7 @@ def _replay(
     files: list[str], job: dict[str, Any], merge: Merge, progress: Advance | None, stop: Interruption
 ) -> Iterator[ConversationReport]:
     with ExitStack() as stack:
-        paths = [(name, None if os.path.isfile(name) else _spool(name, stack, stop)) for name in files]
+        paths = [(name, _spool(name, stack, stop)) for name in files]
         # One seed for all, so that their hashes of names can be put together.
         seed = os.environ.get("PYTHONHASHSEED", "")
         environment = os.environ | {
@@ -167,14 +171,14 @@ def _replay(
 
 
 def _spool(name: str, stack: ExitStack, stop: Interruption) -> str | None:
-    """Put a pipe into a temporary file, as only one process can read it; ``None`` where there is nothing to read."""
+    """Put a pipe into a temporary file, as only one process can read it; ``None`` for everything else."""
     if name == "-":
         source = getattr(sys.stdin, "buffer", None)
-    elif os.path.exists(name) and not os.path.isdir(name):
+        if source is None:
+            return ""  # where nothing is; the standard input of the processes is not for them to read
+    elif os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name):
         source = stack.enter_context(open(name, "rb"))  # noqa: SIM115
     else:
-        source = None
-    if source is None:
         return None
     path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentbreaker-")), "input")
     try:
@@ -195,6 +199,7 @@ class _Worker:
         self.number: int = job["number"] + 1
         self.of: int = job["of"]
         self.at = (0, 0)
+        self.ordered = threading.Event()
         self.said: queue.Queue[list[Any] | None] = queue.Queue(_WAITING)
         # What it says beyond its answers is read only if it dies.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `dismiss`
@@ -227,6 +232,7 @@ class _Worker:
             with suppress(OSError):  # it has gone already
                 self.process.stdin.write(job)
                 self.process.stdin.flush()
+            self.ordered.set()
             for line in self.process.stdout:
                 item = json.loads(line)
                 if item[0] == "at":
@@ -327,7 +333,7 @@ class _Crew:
         if self._progress is not None:
             done = sum(worker.at[0] for worker in self.workers) // len(self.workers)
             self._progress(done, sum(worker.at[1] for worker in self.workers))
-        if self._stop.asked and not self._told:
+        if self._stop.asked and not self._told and all(worker.ordered.is_set() for worker in self.workers):
             self._told = True
             for worker in self.workers:
                 worker.tell_to_stop()
