@@ -90,8 +90,8 @@ def replay(folder: Path, path: str, *options: str, stdin: Iterable[bytes] = (), 
             process.stdin.close()
         assert process.wait(300) == 0
     facts = json.loads((folder / "found.json").read_text())
-    texts = [(folder / name).read_bytes().decode() for name in ("out", "err")]
-    return Found(facts["code"] or 0, *texts, facts["mib"], facts["workers"])
+    said, faults = ((folder / name).read_bytes().decode() for name in ("out", "err"))
+    return Found(facts["code"] or 0, said, faults, facts["mib"], facts["workers"])
 
 
 GOOD = b'{"conversation_id":"good","sender":"ann","recipient":"bob","content":"Great, thank you!"}\n'
