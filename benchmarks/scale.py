@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import signal
 import statistics
 import subprocess
@@ -126,37 +127,62 @@ def _peak(pid: int) -> float:
     return 0.0
 
 
-def decode(path: Path, how: Callable[[bytes], object]) -> float:
-    """Seconds to decode every line of a file."""
-    start = perf_counter()
+class Cost(NamedTuple):
+    """What one way took: seconds on the wall, and of processors."""
+
+    wall: float
+    processor: float
+
+
+def decode(path: Path, how: Callable[[bytes], object]) -> Cost:
+    """Decode every line of a file."""
+    wall, processor = perf_counter(), time.process_time()
     with path.open("rb") as file:
         for line in file:
             how(line)
-    return perf_counter() - start
+    return Cost(perf_counter() - wall, time.process_time() - processor)
 
 
-def speeds(folder: Path) -> list[str]:
+def replay_cost(path: Path, jobs: int) -> Cost:
+    """Replay a file, with the processor time of all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = replay(path, jobs).seconds
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def speeds(folder: Path, count: int) -> list[str]:
     """Rows of the table of speeds."""
     path = folder / "speed.jsonl"
-    size = write(path, _SPEED)
+    size = write(path, count)
     decoder = msgspec.json.Decoder(Line)
-    ways: dict[str, Callable[[], float]] = {
-        "`replay`, one process": lambda: replay(path, 1).seconds,
-        "`replay --jobs 2`": lambda: replay(path, 2).seconds,
+    ways: dict[str, Callable[[], Cost]] = {
+        "`replay`, one process": lambda: replay_cost(path, 1),
+        "`replay --jobs 2`": lambda: replay_cost(path, 2),
         "decoding alone, `msgspec` into a struct": lambda: decode(path, decoder.decode),
         "decoding alone, `json` into dictionaries": lambda: decode(path, json.loads),
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[Cost]] = {name: [] for name in ways}
+    busy = os.getloadavg()[0]
     for _ in range(_ROUNDS):
         for name, way in ways.items():
             found[name].append(way())
     path.unlink()
-    one = statistics.median(found["`replay`, one process"])
-    rows = [f"{_SPEED:,} messages, {size / 1e6:,.0f} MB, medians of {_ROUNDS} rounds by turns:", ""]
-    rows += ["| what | messages a second | MB a second | times one process |", "|---|---:|---:|---:|"]
-    for name, seconds in found.items():
-        median = statistics.median(seconds)
-        rows.append(f"| {name} | {_SPEED / median:,.0f} | {size / median / 1e6:,.1f} | {one / median:.2f} |")
+    one = statistics.median(cost.wall for cost in found["`replay`, one process"])
+    rows = [
+        f"{count:,} messages, {size / 1e6:,.0f} MB, medians of {_ROUNDS} rounds by turns "
+        f"(load of the machine at their beginning: {busy:.1f}):",
+        "",
+        "| what | messages a second | MB a second | times one process | processor time a message, all processes |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, costs in found.items():
+        wall = statistics.median(cost.wall for cost in costs)
+        processor = statistics.median(cost.processor for cost in costs)
+        rows.append(
+            f"| {name} | {count / wall:,.0f} | {size / wall / 1e6:,.1f} | {one / wall:.2f} "
+            f"| {processor / count * 1e6:.1f} µs |"
+        )
     return rows
 
 
@@ -197,13 +223,15 @@ def main() -> None:
     parser.add_argument("--jobs", default="1,2", help="processes for the table of memory, with commas")
     parser.add_argument("--minutes", type=float, default=120, help="most that one run may take")
     parser.add_argument("--folder", help="where there is room for the recordings")
+    parser.add_argument("--speed", type=int, default=_SPEED, help="messages for the table of speeds")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the table of memory")
     parser.add_argument("--no-speed", action="store_true", help="leave out the table of speeds")
     options = parser.parse_args()
     lengths = tuple(int(length) for length in options.lengths.split(","))
     jobs = tuple(int(number) for number in options.jobs.split(","))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        fast = [] if options.no_speed else speeds(Path(folder))
-        big = memory(Path(folder), lengths, options.minutes, jobs)
+        fast = [] if options.no_speed else speeds(Path(folder), options.speed)
+        big = [] if options.no_memory else memory(Path(folder), lengths, options.minutes, jobs)
     mix = Mix()
     text = "\n".join(
         [
