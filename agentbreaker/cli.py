@@ -1,21 +1,18 @@
 """The command line: ``agentbreaker demo | replay | report | convert | formats | check | bench | tune | ...``.
 
-Exit codes: 0 success, 1 findings that were not tolerated, 2 usage or configuration, 3 unreadable input, and 141
-where the reader of the output has gone, as in ``| head``.
+Exit codes: 0 success, 1 findings that were not tolerated, 2 usage or configuration, 3 unreadable input, 4 a process of
+``--jobs`` that died, 130 after Ctrl-C, and 141 where the reader of the output has gone, as in ``| head``.
 """
 
 from __future__ import annotations
 
 import difflib
-import enum
 import inspect
 import io
-import json
 import os
 import sys
 import textwrap
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,28 +21,18 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_report, cli_tune
-from agentbreaker.cli_files import (
-    EXIT_UNREADABLE,
-    FORMAT_HELP,
-    MAP_HELP,
-    columns_of,
-    progress_bar,
-    read_files,
-    write_file,
-)
+from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_replay, cli_report, cli_tune
+from agentbreaker.cli_files import EXIT_UNREADABLE, write_file
 from agentbreaker.detectors import DETECTORS
 from agentbreaker.errors import AgentBreakerError, ConfigError, TranscriptError
+from agentbreaker.parallel import WorkerError
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
-from agentbreaker.replay import ConversationReport, ReplayReport, replay
-from agentbreaker.report.terminal import fold, print_replay, print_unreadable
-from agentbreaker.transcripts import ReadReport, expand_paths
-from agentbreaker.transcripts.formats import find_format
+from agentbreaker.report.terminal import fold
 
 __all__ = ["app", "main"]
 
-EXIT_FINDINGS, EXIT_USAGE = 1, 2
+EXIT_FINDINGS, EXIT_USAGE, EXIT_WORKER = 1, 2, 4
 #: What a shell reports of a program that SIGPIPE ended: neither a finding nor a clean result.
 EXIT_READER_GONE = 141
 
@@ -57,22 +44,6 @@ app = typer.Typer(
 )
 policy_app = typer.Typer(help="Write or check a policy file.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
-
-
-class OutputFormat(enum.StrEnum):
-    """What ``replay`` prints."""
-
-    TEXT = "text"
-    JSON = "json"
-    JSONL = "jsonl"
-
-
-class FailOn(enum.StrEnum):
-    """What makes ``replay`` exit with 1."""
-
-    NEVER = "never"
-    WARN = "warn"
-    HALT = "halt"
 
 
 def main() -> None:
@@ -98,6 +69,8 @@ def _run() -> None:
         app(prog_name="agentbreaker")
     except TranscriptError as error:
         _fail(str(error), EXIT_UNREADABLE)
+    except WorkerError as error:
+        _fail(str(error), EXIT_WORKER)
     except AgentBreakerError as error:
         _fail(str(error), EXIT_USAGE)
 
@@ -131,120 +104,10 @@ def _options(
     """Loop detector and circuit breaker for systems of many agents."""
 
 
-# ---------------------------------------------------------------------- replay
+# ---------------------------------------------------------------------- replay and other files
 
 
-@app.command("replay")
-def replay_command(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="Transcripts: files, globs, folders, or - for standard input.", show_default=False),
-    ],
-    policy: Annotated[
-        Path | None, typer.Option("--policy", help="Policy file (TOML); without it the defaults.", show_default=False)
-    ] = None,
-    output_format: Annotated[
-        OutputFormat, typer.Option("--output-format", "-f", help="For people, one JSON document, or one line each.")
-    ] = OutputFormat.TEXT,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 if there is one of these.")] = FailOn.NEVER,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
-    ] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="List the quiet conversations too, however many.")] = False,
-    incidents: Annotated[int, typer.Option("--incidents", min=0, help="Halts that are explained in full.")] = 3,
-    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
-) -> None:
-    """Replay recorded conversations: what would have been halted, where, and what came after it."""
-    rules = Policy(policy)
-    if format_name is not None:
-        find_format(format_name)
-    names = columns_of(columns)
-    files = expand_paths(paths)
-    read, totals = ReadReport(), ReplayReport()
-    broken: list[TranscriptError] = []
-    errors = Console(stderr=True)
-    progress = (
-        progress_bar(errors, "replaying")
-        if output_format is not OutputFormat.JSONL or not sys.stdout.isatty()
-        else None
-    )
-    found = False
-    kept: list[ConversationReport] = []
-    with progress or nullcontext():
-        messages = read_files(files, strict, read, broken, progress, format_name=format_name, columns=names)
-        for conversation in replay(messages, rules, report=totals):
-            found = found or _matches(conversation, fail_on)
-            if output_format is OutputFormat.JSONL:
-                sys.stdout.write(_line(conversation) + "\n")
-            else:
-                kept.append(conversation)
-    if output_format is OutputFormat.JSON:
-        _print_json(kept, totals, read, broken, rules)
-    elif output_format is OutputFormat.TEXT:
-        print_replay(
-            Console(highlight=False),
-            kept,
-            totals,
-            read,
-            files=len(files) - len(broken),
-            show_all=show_all,
-            incidents=incidents,
-        )
-    print_unreadable(errors, read, broken)
-    if broken:
-        raise SystemExit(EXIT_UNREADABLE)
-    if found:
-        raise SystemExit(EXIT_FINDINGS)
-
-
-def _line(conversation: ConversationReport) -> str:
-    """One line of ``--output-format jsonl``, in ASCII: an id may hold half an emoji, or turn the reading direction."""
-    return json.dumps(conversation.model_dump(mode="json"), separators=(",", ":"))
-
-
-def _matches(conversation: ConversationReport, fail_on: FailOn) -> bool:
-    if fail_on is FailOn.NEVER:
-        return False
-    return conversation.halted_at is not None or (fail_on is FailOn.WARN and conversation.warned_at is not None)
-
-
-def _print_json(
-    conversations: list[ConversationReport],
-    totals: ReplayReport,
-    read: ReadReport,
-    broken: list[TranscriptError],
-    policy: Policy,
-) -> None:
-    document = {
-        "agentbreaker": __version__,
-        "policy": policy.source,
-        "summary": {
-            "conversations": totals.conversations,
-            "halted": totals.halted,
-            "warned": totals.warned,
-            "messages": totals.messages,
-            "messages_after_halt": totals.messages_after_halt,
-            "tokens": totals.tokens,
-            "tokens_after_halt": totals.tokens_after_halt,
-            "cost_usd": totals.cost_usd,
-            "cost_usd_after_halt": totals.cost_usd_after_halt,
-            "detectors": totals.detectors,
-            "forgotten": totals.forgotten,
-            "lines_skipped": read.skipped,
-            "formats": read.formats,
-            "skipped_because": read.reasons,
-        },
-        "unreadable": [str(error) for error in broken],
-        "skipped": [str(error) for error in read.errors],
-        "conversations": [
-            conversation.model_dump(mode="json") | {"incident": conversation.incident} for conversation in conversations
-        ],
-    }
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=True)
-    sys.stdout.write("\n")
-
-
+app.command("replay")(cli_replay.replay_command)
 app.command("report")(cli_report.report_command)
 app.command("check")(cli_check.check_command)
 app.command("bench")(cli_bench.bench_command)

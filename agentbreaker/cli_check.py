@@ -14,11 +14,12 @@ from rich.console import Console
 
 from agentbreaker import __version__
 from agentbreaker.check import FailOn, Limits, check, money_of, share_of
-from agentbreaker.cli_files import EXIT_UNREADABLE, no_recording_among, read_files
+from agentbreaker.cli_files import EXIT_UNREADABLE
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.policy import Policy
 from agentbreaker.report.terminal import print_unreadable
 from agentbreaker.transcripts import ReadReport, expand_paths
+from agentbreaker.transcripts.files import read_files_to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,15 +110,15 @@ def check_command(
 
     def messages() -> Iterator[tuple[str, Message]]:
         nonlocal before
-        for name in files:
-            before = read.lines
-            yield from read_files([name], strict, read, broken, None)
+        for name, message in read_files_to_the_end(files, strict=strict, read=read, broken=broken):
+            if message is None:
+                before = read.lines
+            else:
+                yield name, message
 
     with errors.status("checking") if errors.is_terminal else nullcontext():
         # The report of the reader counts the lines of all files.
         report = check(messages(), rules, limits, line=lambda: read.lines - before)
-    if read.passed_over == len(files) > 1:
-        broken.append(no_recording_among(files))
     print_unreadable(errors, read, broken)
     _print(report, output_format, output_file, incidents)
     if broken:

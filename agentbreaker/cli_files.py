@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.message import Message
-from agentbreaker.transcripts import FoundFile, ReadReport, is_recording, read_transcript
+from agentbreaker.parallel import MAX_JOBS
+from agentbreaker.transcripts import ReadReport
+from agentbreaker.transcripts.files import Advance, read_files_to_the_end, size_of
 from agentbreaker.transcripts.table import TABLE_FIELDS
 
 __all__ = [
     "EXIT_UNREADABLE",
     "FORMAT_HELP",
+    "JOBS_HELP",
     "MAP_HELP",
+    "advance_of",
     "columns_of",
-    "no_recording_among",
+    "jobs_of",
     "progress_bar",
     "read_files",
     "refuse_to_overwrite",
@@ -32,11 +42,21 @@ __all__ = [
 EXIT_UNREADABLE = 3
 #: What ``--format`` and ``--map`` say of themselves, in every command that reads transcripts.
 FORMAT_HELP = "How to read them (`agentbreaker formats`); without it each file's content tells."
+JOBS_HELP = "Processes, by conversation; 0 or auto: one for each processor. The result is the same."
 MAP_HELP = "For CSV and Parquet: field=column, such as sender=from_agent; may be repeated."
 
 
+class _RateColumn(ProgressColumn):
+    """Messages a second, since the beginning."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate of a task that counts messages."""
+        elapsed, messages = task.elapsed, task.fields.get("messages", 0)
+        return Text(f"{messages / elapsed:,.0f} messages/s" if elapsed and messages else "")
+
+
 def progress_bar(console: Console, doing: str) -> Progress | None:
-    """A progress bar on a terminal, none in a pipe.
+    """A progress bar on a terminal, none in a pipe: bytes, messages a second, and the time that is left.
 
     Args:
         console: Where it would be shown.
@@ -48,13 +68,23 @@ def progress_bar(console: Console, doing: str) -> Progress | None:
         TextColumn(doing),
         BarColumn(),
         DownloadColumn(),
-        TimeElapsedColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
         console=console,
         transient=True,
         # The bar is on standard error: what goes to standard output is none of its business.
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+def advance_of(progress: Progress | None, files: list[str]) -> Advance | None:
+    """Return what moves a progress bar on, ``None`` without one: it takes bytes and messages that were read so far."""
+    if progress is None:
+        return None
+    task = progress.add_task("read", total=sum(map(size_of, files)) or None, messages=0)
+    return lambda done, messages: progress.update(task, completed=done, messages=messages)
 
 
 def columns_of(pairs: list[str] | None) -> dict[str, str]:
@@ -73,6 +103,19 @@ def columns_of(pairs: list[str] | None) -> dict[str, str]:
             raise ConfigError(f"--map: no field {field!r}; a table has {known}", field="map")
         found[field] = column
     return found
+
+
+def jobs_of(text: str) -> int:
+    """Read ``--jobs``: a number of processes, 0 for one on each processor.
+
+    Raises:
+        ConfigError: It is neither a number nor ``auto``.
+    """
+    if text == "auto":
+        return 0
+    if not text.isascii() or not text.isdecimal() or not 0 <= int(text[:6]) <= MAX_JOBS:
+        raise ConfigError(f"--jobs: a number of processes up to {MAX_JOBS}, or auto, not {text!r}", field="jobs")
+    return int(text)
 
 
 def read_files(
@@ -101,45 +144,18 @@ def read_files(
     Raises:
         TranscriptError: With `strict`.
     """
-    sizes = {name: os.path.getsize(name) if os.path.isfile(name) else 0 for name in files}
-    task = progress.add_task("read", total=sum(sizes.values()) or None) if progress is not None else None
-    done = passed = 0
-    for name in files:
-        if format_name is None and isinstance(name, FoundFile) and not is_recording(name):
-            read.pass_over(name)
-            done, passed = done + sizes[name], passed + 1
-            continue
-        opened: AbstractContextManager[Any] = (
-            open(name, "rb", buffering=0) if progress is not None and sizes[name] else nullcontext(name)  # noqa: SIM115
-        )
-        before = read.messages
-        try:
-            with opened as source:
-                messages = read_transcript(source, strict=strict, report=read, format=format_name, columns=columns)
-                for number, message in enumerate(messages):
-                    if progress is not None and task is not None and number % 512 == 0 and source is not name:
-                        progress.update(task, completed=done + source.tell())
-                    yield name, message
-            if read.messages == before:
-                broken.append(TranscriptError("no line of it is a message", path=name))
-        except TranscriptError as error:
-            if strict:
-                raise
-            broken.append(error)
-        except OSError as error:
-            broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
-        done += sizes[name]
-    if passed == len(files) > 1:
-        broken.append(no_recording_among(files))
-
-
-def no_recording_among(files: list[str]) -> TranscriptError:
-    """The error of folders that hold nothing but files of other kinds: they must not look like quiet recordings."""
-    try:
-        path = os.path.commonpath(files)
-    except ValueError:
-        path = os.path.dirname(files[0])
-    return TranscriptError("no file of this folder is a recording", path=path)
+    messages = read_files_to_the_end(
+        files,
+        strict=strict,
+        read=read,
+        broken=broken,
+        format_name=format_name,
+        columns=columns,
+        advance=advance_of(progress, files),
+    )
+    for name, message in messages:
+        if message is not None:
+            yield name, message
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:

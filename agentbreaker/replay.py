@@ -7,11 +7,10 @@ corpus, so each conversation has a clock of its own that starts with its first t
 
 from __future__ import annotations
 
-import math
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,16 +19,25 @@ from agentbreaker.clock import VirtualClock
 from agentbreaker.guard import Guard
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
+from agentbreaker.tallies import Room, Tallies, Tally
 from agentbreaker.transcripts import ReadReport, read_transcript
-from agentbreaker.verdict import Action, Decision
+from agentbreaker.verdict import Decision
 
 if TYPE_CHECKING:
     from agentbreaker.embedding import Embedder
 
-__all__ = ["ConversationReport", "ReplayReport", "read_sources", "replay"]
+__all__ = [
+    "KEPT_INCIDENTS",
+    "ConversationReport",
+    "ReplayReport",
+    "ReplayRun",
+    "read_sources",
+    "replay",
+    "report_of",
+]
 
 #: Incidents kept in full; a corpus may hold a hundred thousand halts, and a person reads the first few.
-_KEPT_INCIDENTS = 1000
+KEPT_INCIDENTS = 1000
 
 
 class ConversationReport(BaseModel):
@@ -41,7 +49,7 @@ class ConversationReport(BaseModel):
         conversation_id: The conversation.
         source: File as the user named it, ``"-"`` for standard input.
         messages: How many there are.
-        agents: Distinct senders.
+        agents: Distinct senders, counted up to 10,000.
         halted_at: Number of the message on which the breaker opened, the first one that would not have been
             delivered; ``None`` if it stayed closed.
         warned_at: Number of the message with the first warning or steer, ``None`` if there was none.
@@ -145,7 +153,7 @@ def replay(
     policy: Policy | str | os.PathLike[str] | None = None,
     *,
     report: ReplayReport | None = None,
-    keep_incidents: int = _KEPT_INCIDENTS,
+    keep_incidents: int = KEPT_INCIDENTS,
     watch: Callable[[int, Message, Decision], object] | None = None,
     embedder: Embedder | None = None,
 ) -> Iterator[ConversationReport]:
@@ -155,8 +163,8 @@ def replay(
     they are yielded, in order of their first message, and forgotten.  The same id in two sources is two conversations.
     After a halt the rest of a conversation is only counted.
 
-    Memory is bounded by the conversations of one source, about 1 KB each, and by what the guard keeps of the latest
-    ``conversations.max_conversations`` of them; beyond these, the one that was silent for longest is forgotten first.
+    Memory is bounded by what is kept of the latest ``conversations.max_conversations`` conversations of a source;
+    beyond these, the guard forgets the one that was silent for longest, and its counters wait in a temporary file.
 
     Args:
         messages: Pairs of source and message, such as :func:`read_sources` yields.
@@ -172,12 +180,12 @@ def replay(
         ConfigError: The policy or the embedder cannot be used.
         TranscriptError: Whatever `messages` raises.
     """
-    run = _Run(
+    run = ReplayRun(
         policy if isinstance(policy, Policy) else Policy(policy),
         ReplayReport() if report is None else report,
-        keep_incidents,
-        watch,
-        embedder,
+        keep_incidents=keep_incidents,
+        watch=watch,
+        embedder=embedder,
     )
     return run.over(messages)
 
@@ -195,139 +203,75 @@ class _ConversationTime:
         return self.of.now()
 
 
-class _Tally:
-    """The counters of one conversation."""
+class ReplayRun:
+    """One guard, and the conversations of the source that is being read; what :func:`replay` is made of.
 
-    __slots__ = (
-        "agents",
-        "clock",
-        "cost_usd",
-        "cost_usd_after_halt",
-        "detector",
-        "halted_at",
-        "incident",
-        "incident_text",
-        "messages",
-        "origin",
-        "score",
-        "tokens",
-        "tokens_after_halt",
-        "warned_at",
-    )
+    Args:
+        policy: Of the guard.
+        report: Adds up the totals.
+        keep_incidents, watch, embedder: As :func:`replay`.
+        place: Says where in the source the latest message is; without it they are counted.
 
-    def __init__(self) -> None:
-        # Hashes, not names: a storm may have a million senders with names of a thousand characters.
-        self.agents: set[int] = set()
-        self.clock = VirtualClock()
-        self.origin: float | None = None
-        self.messages = 0
-        self.tokens = 0
-        self.tokens_after_halt = 0
-        self.cost_usd = 0.0
-        self.cost_usd_after_halt = 0.0
-        self.halted_at: int | None = None
-        self.warned_at: int | None = None
-        self.detector: str | None = None
-        self.score = 0.0
-        self.incident: dict[str, Any] | None = None
-        self.incident_text: str | None = None
-
-    def move_clock(self, stamp: datetime) -> None:
-        """Move the conversation's time to `stamp`; an earlier one is ignored."""
-        seconds = (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()
-        if self.origin is None:
-            self.origin = seconds
-        self.clock.move_to(seconds - self.origin)
-
-    def decide(self, decision: Decision) -> bool:
-        """Note the decision about the next message; return whether it opened the breaker."""
-        action = decision.action
-        if action is Action.ALLOW:
-            return False
-        if action.opens:
-            self.halted_at, self.detector, self.score = self.messages, decision.code, decision.score
-            return True
-        if self.warned_at is None:
-            self.warned_at, self.detector = self.messages, decision.code
-        self.score = max(self.score, decision.score)
-        return False
-
-    def count(self, message: Message) -> None:
-        """Count a message, once it is decided whether it would have been delivered."""
-        self.messages += 1
-        self.agents.add(hash(message.sender))
-        usage, cost = message.usage, message.cost_usd
-        tokens = 0 if usage is None else max(0, usage.total)
-        usd = cost if cost is not None and 0.0 < cost < math.inf else 0.0
-        self.tokens += tokens
-        self.cost_usd += usd
-        if self.halted_at is not None:
-            self.tokens_after_halt += tokens
-            self.cost_usd_after_halt += usd
-
-    def report(self, conversation_id: str, source: str) -> ConversationReport:
-        """Return the counters for people and programs."""
-        return ConversationReport(
-            conversation_id=conversation_id,
-            source=source,
-            messages=self.messages,
-            agents=len(self.agents),
-            halted_at=self.halted_at,
-            warned_at=self.warned_at,
-            detector=self.detector,
-            score=self.score,
-            tokens=self.tokens,
-            tokens_after_halt=self.tokens_after_halt,
-            # Sums of prices, without the dust that binary fractions leave.
-            cost_usd=round(self.cost_usd, 10),
-            cost_usd_after_halt=round(self.cost_usd_after_halt, 10),
-            incident=self.incident,
-            incident_text=self.incident_text,
-        )
-
-
-class _Run:
-    """One guard, and the conversations of the source that is being read."""
+    Attributes:
+        report: As given.
+        room: The conversations that the guard holds.
+        halts: Places of the halts in the current source whose evidence is kept.
+    """
 
     def __init__(
         self,
         policy: Policy,
         report: ReplayReport,
-        keep_incidents: int,
-        watch: Callable[[int, Message, Decision], object] | None,
-        embedder: Embedder | None,
+        *,
+        keep_incidents: int = KEPT_INCIDENTS,
+        watch: Callable[[int, Message, Decision], object] | None = None,
+        embedder: Embedder | None = None,
+        place: Callable[[], int] | None = None,
     ) -> None:
+        self.report = report
+        self.room = Room(policy.settings.conversations.max_conversations, self._leave)
+        self.halts: list[int] = []
         self._watch = watch
-        self._report = report
         self._incidents_left = keep_incidents
+        self._place = place or self._number
+        self._taken = 0
         self._time = _ConversationTime()
         self._guard = Guard(policy, clock=self._time, embedder=embedder)
-        self._room = policy.settings.conversations.max_conversations
-        self._tallies: dict[str, _Tally] = {}
-        # The conversations that the guard holds, the one that was silent for longest first.
-        self._held: dict[str, None] = {}
-        self._latest: str | None = None
+        self._tallies = Tallies()
 
-    def over(self, messages: Iterable[tuple[str, Message]]) -> Iterator[ConversationReport]:
-        """Observe all messages; yield the conversations of each source when it is complete."""
+    def _number(self) -> int:
+        return self._taken
+
+    def over(self, messages: Iterable[tuple[str, Message | None]]) -> Iterator[ConversationReport]:
+        """Observe all messages; yield the conversations of each source when it is complete.
+
+        That is where another source begins, or ``None`` instead of a message says so.
+        """
         current: str | None = None
         for source, message in messages:
             if source != current:
                 if current is not None:
-                    yield from self._finish(current)
+                    yield from self.finish(current)
                 current = source
-            self._take(message)
+            if message is not None:
+                self.take(message)
+            else:
+                yield from self.finish(source)
+                current = None
         if current is not None:
-            yield from self._finish(current)
+            yield from self.finish(current)
 
-    def _take(self, message: Message) -> None:
+    def take(self, message: Message) -> None:
+        """Observe and count a message."""
         conversation_id = message.conversation_id
-        tally = self._tallies.get(conversation_id)
+        self._taken += 1
+        entered = conversation_id != self.room.latest and self.room.enter(conversation_id)
+        tally = self._tallies.find(conversation_id)
         if tally is None:
-            tally = self._tallies[conversation_id] = _Tally()
+            tally = self._tallies.start(conversation_id, self._place())
+        elif entered:
+            self.report.forgotten += tally.halted_at is None
         if tally.halted_at is None:
-            if conversation_id != self._latest:
-                self._hold(conversation_id, begun=tally.messages > 0)
             if message.timestamp is not None:
                 tally.move_clock(message.timestamp)
             self._time.of = tally.clock
@@ -336,40 +280,58 @@ class _Run:
                 self._watch(tally.messages, message, decision)
             if tally.decide(decision):
                 self._halt(conversation_id, tally)
-        tally.count(message)
+        self._tallies.count(tally, message)
 
-    def _hold(self, conversation_id: str, *, begun: bool) -> None:
-        """Make room before the guard has to refuse a conversation: it would then hold no opinion of it."""
-        held = self._held
-        if conversation_id in held:
-            del held[conversation_id]
-        else:
-            self._report.forgotten += begun
-            if len(held) >= self._room:
-                self._drop(next(iter(held)))
-        held[conversation_id] = None
-        self._latest = conversation_id
-
-    def _halt(self, conversation_id: str, tally: _Tally) -> None:
+    def _halt(self, conversation_id: str, tally: Tally) -> None:
         """Keep the evidence; the rest of the conversation is only counted, so the guard need not hold it."""
         if self._incidents_left > 0:
             incident = self._guard.incident(conversation_id)
             if incident is not None:
-                tally.incident, tally.incident_text = incident.to_dict(), incident.to_text()
+                tally.incident, tally.incident_text = json.loads(incident.to_json(indent=None)), incident.to_text()
+                tally.halt_position = self._place()
+                self.halts.append(tally.halt_position)
                 self._incidents_left -= 1
-        self._drop(conversation_id)
-
-    def _drop(self, conversation_id: str) -> None:
-        del self._held[conversation_id]
         self._guard.forget(conversation_id)
 
-    def _finish(self, source: str) -> Iterator[ConversationReport]:
+    def _leave(self, conversation_id: str) -> None:
+        """Make room before the guard has to refuse a conversation: it would then hold no opinion of it."""
+        self._guard.forget(conversation_id)
+        self._tallies.put_aside(conversation_id)
+
+    def finish(self, source: str) -> Iterator[ConversationReport]:
         """Forget the conversations of a source, and yield their reports in the order of their first messages."""
-        for conversation_id in list(self._held):
-            self._drop(conversation_id)
-        self._latest = None
-        tallies, self._tallies = self._tallies, {}
-        for conversation_id, tally in tallies.items():
-            conversation = tally.report(conversation_id, source)
-            self._report.add(conversation)
-            yield conversation
+        for conversation in self.tallies():
+            report = report_of(*conversation, source)
+            self.report.add(report)
+            yield report
+
+    def tallies(self) -> Iterator[tuple[str, Tally]]:
+        """Forget the conversations of a source, and yield their counters in the order of their first messages."""
+        self.room.clear()
+        for conversation_id in self._guard.conversations():
+            self._guard.forget(conversation_id)
+        self._taken = 0
+        self.halts = []
+        yield from self._tallies.finish()
+        self._tallies = Tallies()
+
+
+def report_of(conversation_id: str, tally: Tally, source: str) -> ConversationReport:
+    """Return the counters of a conversation for people and programs."""
+    return ConversationReport(
+        conversation_id=conversation_id,
+        source=source,
+        messages=tally.messages,
+        agents=len(tally.agents),
+        halted_at=tally.halted_at,
+        warned_at=tally.warned_at,
+        detector=tally.detector,
+        score=tally.score,
+        tokens=tally.tokens,
+        tokens_after_halt=tally.tokens_after_halt,
+        # Sums of prices, without the dust that binary fractions leave.
+        cost_usd=round(tally.cost_usd, 10),
+        cost_usd_after_halt=round(tally.cost_usd_after_halt, 10),
+        incident=tally.incident,
+        incident_text=tally.incident_text,
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +15,7 @@ from rich.text import Text
 from agentbreaker.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from agentbreaker.transcripts import ReadReport
 
 __all__ = [
+    "ReplayListing",
     "conversation_table",
     "count_of",
     "fold",
     "no_command",
     "print_incidents",
-    "print_replay",
     "print_summary",
     "print_unreadable",
     "reading_of",
@@ -39,6 +39,8 @@ __all__ = [
 
 _SHOWN_ERRORS = 5
 _SHOWN_QUIET = 20
+#: Rows of a table; more would not be read, and rich holds a table in memory.
+_PAGE = 1000
 _STYLES = {"halted": "bold red", "warned": "yellow", "quiet": "green"}
 
 
@@ -70,42 +72,96 @@ def _share(part: float, whole: float) -> str:
     return "<1 %" if 0 < percent < 0.5 else f"{percent:.0f} %"
 
 
-def print_replay(
-    console: Console,
-    conversations: Sequence[ConversationReport],
-    totals: ReplayReport,
-    read: ReadReport,
-    *,
-    files: int,
-    show_all: bool = False,
-    incidents: int = 3,
-) -> None:
-    """Print the table, the evidence of the first halts, and the summary.
+class ReplayListing:
+    """What a replay prints for people: the table, the evidence of the first halts, and the summary.
+
+    It keeps what it will print, and no more: the first conversations, those with a finding up to a bound, and the
+    evidence that was asked for.
 
     Args:
         console: Where to.
-        conversations: What became of each; many quiet ones are only counted.
-        totals: Of all conversations.
-        read: What the reader saw.
-        files: How many files could be read.
-        show_all: List the quiet conversations, however many.
+        show_all: List every conversation, page by page while they come; else many quiet ones are only counted.
         incidents: Halts that are explained in full.
+        page: Called before a page is printed while more is being read.
     """
-    listed = conversations
-    if not show_all and len(conversations) > _SHOWN_QUIET:
-        listed = [conversation for conversation in conversations if verdict_of(conversation) != "quiet"]
-    if listed:
-        console.print(conversation_table(listed))
-    hidden = len(conversations) - len(listed)
-    if hidden:
-        console.print(Text(f"{count_of(hidden, 'quiet conversation')} not listed; --all lists everything"))
-    more = print_incidents(console, conversations, incidents)
-    if more and incidents:
-        them = "it too" if more == 1 else "them all"
-        console.print(Text(f"\n{count_of(more, 'more halt')}: --incidents {more + incidents} explains {them}"))
-    if conversations:
-        console.print()
-    print_summary(console, totals, read, files)
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        show_all: bool = False,
+        incidents: int = 3,
+        page: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._console = console
+        self._all = show_all
+        self._incidents = incidents
+        self._page = page
+        self._first: list[ConversationReport] = []
+        self._found: list[ConversationReport] = []
+        self._evidence: list[str] = []
+        self._halts = self._quiet = self._count = 0
+
+    def add(self, conversation: ConversationReport) -> None:
+        """Take the next conversation."""
+        self._count += 1
+        if conversation.incident_text is not None:
+            self._halts += 1
+            if len(self._evidence) < self._incidents:
+                self._evidence.append(conversation.incident_text)
+        quiet = verdict_of(conversation) == "quiet"
+        self._quiet += quiet
+        row = conversation.model_copy(update={"incident": _laps_only(conversation), "incident_text": None})
+        if self._all:
+            self._first.append(row)
+            if len(self._first) >= _PAGE:
+                self._page()
+                self._console.print(conversation_table(self._first))
+                self._first.clear()
+            return
+        if self._count <= _SHOWN_QUIET:
+            self._first.append(row)
+        if not quiet and len(self._found) < _PAGE:
+            self._found.append(row)
+
+    def finish(self, totals: ReplayReport, read: ReadReport, *, files: int, note: str | None = None) -> None:
+        """Print it.
+
+        Args:
+            totals: Of all conversations.
+            read: What the reader saw.
+            files: How many files could be read.
+            note: What else has to be said of the figures.
+        """
+        console = self._console
+        listed = self._first if self._all or self._count <= _SHOWN_QUIET else self._found
+        if listed:
+            console.print(conversation_table(listed))
+        if listed is self._found:
+            hidden = self._count - self._quiet - len(listed)
+            if hidden:
+                what = count_of(hidden, "more conversation")
+                console.print(Text(f"{what} with a finding not listed; --all lists everything"))
+            if self._quiet:
+                console.print(Text(f"{count_of(self._quiet, 'quiet conversation')} not listed; --all lists everything"))
+        for text in self._evidence:
+            console.print()
+            _print_lines(console, text.splitlines())
+        more = self._halts - len(self._evidence)
+        if more and self._incidents:
+            them = "it too" if more == 1 else "them all"
+            console.print(Text(f"\n{count_of(more, 'more halt')}: --incidents {self._halts} explains {them}"))
+        if self._count:
+            console.print()
+        if note is not None:
+            console.print(Text(note, style="bold yellow"), soft_wrap=True)
+        print_summary(console, totals, read, files)
+
+
+def _laps_only(conversation: ConversationReport) -> dict[str, Any] | None:
+    """Of the evidence, what the table shows."""
+    signals = (conversation.incident or {}).get("signals") or ()
+    return {"signals": [{"laps": signals[0]["laps"]}]} if signals else None
 
 
 def print_unreadable(console: Console, read: ReadReport, broken: Iterable[TranscriptError]) -> None:

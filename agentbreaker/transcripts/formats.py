@@ -33,6 +33,7 @@ from agentbreaker.transcripts.openinference import read_phoenix, recognise_phoen
 from agentbreaker.transcripts.otlp import read_otlp, recognise_otlp
 from agentbreaker.transcripts.reading import ReadReport
 from agentbreaker.transcripts.records import Probe
+from agentbreaker.transcripts.share import Share
 from agentbreaker.transcripts.source import SQLITE, Source, open_source
 from agentbreaker.transcripts.table import read_csv, read_parquet, recognise_csv, recognise_parquet
 
@@ -169,6 +170,7 @@ def read_transcript(
     report: ReadReport | None = None,
     format: str | None = None,
     columns: Mapping[str, str] | None = None,
+    share: Share | None = None,
 ) -> Iterator[Message]:
     """Yield the messages of a recording while it is being read.
 
@@ -179,6 +181,7 @@ def read_transcript(
         report: Filled while the messages are consumed.
         format: Name of the format, see :data:`FORMATS`; without it, it is told from the content.
         columns: For tables: field of ours to the name of the column, ``{"sender": "from_agent"}``.
+        share: The conversations that are wanted, where several processes read the same; without it all.
 
     Raises:
         ConfigError: On first use of the iterator: there is no such format.
@@ -186,6 +189,17 @@ def read_transcript(
             text.  With `strict` also: a line that cannot be read, a gzip file that is cut or corrupt.
     """
     forced = None if format is None else find_format(format)
-    with open_source(source, strict=strict, report=report, columns=columns) as opened:
+    with open_source(source, strict=strict, report=report, columns=columns, share=share) as opened:
         how = detect(opened) if forced is None else forced
-        yield from opened.report.counted(opened.read(how.read(opened)), how.name, opened.path)
+        messages = opened.read(how.read(opened))
+        if share is not None and how.read is not read_native:
+            messages = _own(messages, share)
+        yield from opened.report.counted(messages, how.name, opened.path)
+
+
+def _own(messages: Iterator[Message], share: Share) -> Iterator[Message]:
+    """Pass on the messages of one share, of a reader that knows nothing of shares."""
+    for message in messages:
+        share.position += 1
+        if share.takes(message.conversation_id):
+            yield message

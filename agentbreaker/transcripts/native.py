@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 from agentbreaker.message import Message
 from agentbreaker.transcripts.records import MAX_LINE_BYTES, lines_of
 from agentbreaker.transcripts.schema import UnreadableError, message_to_json, parse_line
+from agentbreaker.transcripts.share import Share, id_in_line
 from agentbreaker.transcripts.source import Source
 
 __all__ = ["read_native", "write_transcript"]
@@ -25,6 +26,9 @@ __all__ = ["read_native", "write_transcript"]
 def read_native(source: Source) -> Iterator[Message]:
     """Yield the messages of a transcript in our own format, while it is being read."""
     report = source.report
+    if source.share is not None:
+        yield from _read_share(source, source.share)
+        return
     for line in lines_of(source, MAX_LINE_BYTES):
         try:
             message = parse_line(line)
@@ -33,6 +37,29 @@ def read_native(source: Source) -> Iterator[Message]:
         else:
             report.messages += 1
             yield message
+
+
+def _read_share(source: Source, share: Share) -> Iterator[Message]:
+    """Yield the messages of one share, and pass over the lines of the others."""
+    report = source.report
+    share.partial = True
+    for line in lines_of(source, MAX_LINE_BYTES):
+        name = id_in_line(line)
+        if name is not None and share.owner(name) != share.number:
+            source.passed += 1
+            share.others(name)
+            continue
+        try:
+            message = parse_line(line)
+        except UnreadableError as error:
+            source.skip(error.reason, field=error.field, own=name is not None)
+            continue
+        if name is None and not share.takes(message.conversation_id):
+            source.passed += 1
+            continue
+        report.messages += 1
+        share.position = source.line
+        yield message
 
 
 def write_transcript(messages: Iterable[Message], file: str | os.PathLike[str] | BinaryIO) -> int:

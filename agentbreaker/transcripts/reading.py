@@ -51,6 +51,9 @@ class ReadReport:
     # Hashes, not names: a storm may have a million senders with names of a thousand characters.
     _senders: set[int] = field(default_factory=set, repr=False)
     _conversations: set[int] = field(default_factory=set, repr=False)
+    #: Line of the first record that was skipped for a reason.
+    _first_lines: dict[str, int] = field(default_factory=dict, repr=False)
+    _most_reasons: int = field(default=_MAX_REASONS, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -60,12 +63,12 @@ class ReadReport:
     @property
     def agents(self) -> int:
         """Distinct senders, without users, tools and prompts; counted up to 100,000."""
-        return len(self._senders)
+        return min(len(self._senders), _MAX_COUNTED)
 
     @property
     def conversations(self) -> int:
         """Distinct conversations; the same id in two files counts twice.  Counted up to 100,000."""
-        return len(self._conversations)
+        return min(len(self._conversations), _MAX_COUNTED)
 
     def pass_over(self, path: str) -> None:
         """Count a file of a folder that is no recording."""
@@ -104,5 +107,11 @@ class ReadReport:
         reason = error.reason.split(" (")[0]
         if error.field is not None:
             reason = f"{error.field}: {reason}"
-        if reason in self.reasons or len(self.reasons) < _MAX_REASONS:
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        self.give_reason(reason, 1)
+        if reason in self.reasons:
+            self._first_lines.setdefault(reason, error.line or 0)
+
+    def give_reason(self, reason: str, number: int) -> None:
+        """Count lines or records that were skipped for a reason, while there is room."""
+        if reason in self.reasons or len(self.reasons) < self._most_reasons:
+            self.reasons[reason] = self.reasons.get(reason, 0) + number

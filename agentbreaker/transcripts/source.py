@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final, cast
 from agentbreaker.errors import TranscriptError
 from agentbreaker.message import Message
 from agentbreaker.transcripts.reading import ReadReport
+from agentbreaker.transcripts.share import Share
 
 __all__ = ["CHUNK", "HEAD_BYTES", "MAX_COPIED_BYTES", "PARQUET", "SQLITE", "ZIP", "Source", "open_source"]
 
@@ -56,9 +57,24 @@ class Source:
         stream: The unpacked bytes.
         file: Name of the file that `stream` reads as it is; ``None`` for what is packed or comes through a pipe.
         line: Number of the line that is being read, counted from 1; 0 before the first.
+        share: The conversations that are wanted, ``None``: all.
+        passed: Lines or records that another share counts.
     """
 
-    __slots__ = ("_copy", "columns", "complete", "file", "head", "line", "path", "report", "stream", "strict")
+    __slots__ = (
+        "_copy",
+        "columns",
+        "complete",
+        "file",
+        "head",
+        "line",
+        "passed",
+        "path",
+        "report",
+        "share",
+        "stream",
+        "strict",
+    )
 
     def __init__(
         self,
@@ -68,6 +84,7 @@ class Source:
         strict: bool = False,
         report: ReadReport | None = None,
         columns: Mapping[str, str] | None = None,
+        share: Share | None = None,
     ) -> None:
         self.path = path
         self.strict = strict
@@ -76,6 +93,8 @@ class Source:
         self.line = 0
         self.file = _name_of(stream)
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self.share = share
+        self.passed = 0
         raw = _Bytes(stream)
         start = raw.look(4)
         for magic, what in _FOREIGN.items():
@@ -93,18 +112,27 @@ class Source:
             self.head = raw.drop(len(_BOM))
         self.stream = io.BufferedReader(raw, CHUNK)
 
-    def skip(self, reason: str, *, field: str | None = None, line: int | None = None) -> None:
+    def skip(self, reason: str, *, field: str | None = None, line: int | None = None, own: bool | None = None) -> None:
         """Count one line or record that is no message, and name it; raise it with ``strict``.
 
         Args:
             reason: What is wrong, in words of ours and never of the file.
             field: The field that is missing or wrong.
             line: Its line; without it the one that is being read.
+            own: Whether it is this share's to count; without it, the first share counts it.
         """
         error = TranscriptError(reason, path=self.path, line=line or self.line or None, field=field)
-        self.report.skip(error)
+        if own or self._first:
+            self.report.skip(error)
+        else:
+            self.passed += 1
         if self.strict:
             raise error
+
+    @property
+    def _first(self) -> bool:
+        """Whether what belongs to no conversation is counted here."""
+        return self.share is None or self.share.number == 0
 
     def local(self) -> str:
         """Return the name of a file that holds the recording, for libraries that read nothing else.
@@ -143,7 +171,6 @@ class Source:
             error.__context__ = None
             raise
         except _UNPACKING as error:
-            report.truncated += 1
             number = self.line
             what = "truncated gzip" if isinstance(error, EOFError) else "corrupt gzip"
             cut = TranscriptError(
@@ -151,13 +178,15 @@ class Source:
                 path=self.path,
                 line=number or None,
             )
-            report.keep(cut, important=True)
+            if self._first:
+                report.truncated += 1
+                report.keep(cut, important=True)
             if self.strict or not number:
                 raise cut from None
             return
         except OSError as error:
             raise TranscriptError(_why(error), path=self.path, line=self.line or None) from error
-        if report.messages + report.skipped == before:
+        if report.messages + report.skipped + self.passed == before:
             if self.head.strip():
                 raise TranscriptError("no message in it", path=self.path)
             raise TranscriptError("only blank lines" if self.head else "empty", path=self.path)
@@ -170,6 +199,7 @@ def open_source(
     strict: bool = False,
     report: ReadReport | None = None,
     columns: Mapping[str, str] | None = None,
+    share: Share | None = None,
 ) -> Iterator[Source]:
     """Open a recording: a file name, ``"-"`` for standard input, or a binary stream, which stays open.
 
@@ -179,7 +209,7 @@ def open_source(
     if not isinstance(source, str | os.PathLike):
         name = getattr(source, "name", None)
         path = name if isinstance(name, str) else "<stream>"
-        with closing(_begin(source, path, strict, report, columns)) as opened:
+        with closing(_begin(source, path, strict, report, columns, share)) as opened:
             yield opened
         return
     path = os.fspath(source)
@@ -187,7 +217,7 @@ def open_source(
         stream: BinaryIO | None = getattr(sys.stdin, "buffer", None)
         if stream is None:
             raise TranscriptError("standard input is closed or not binary", path=path)
-        with closing(_begin(stream, path, strict, report, columns)) as opened:
+        with closing(_begin(stream, path, strict, report, columns, share)) as opened:
             yield opened
         return
     try:
@@ -195,17 +225,22 @@ def open_source(
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         fault = TranscriptError(_why(error), path=path)
     else:
-        with file, closing(_begin(cast(BinaryIO, file), path, strict, report, columns)) as opened:
+        with file, closing(_begin(cast(BinaryIO, file), path, strict, report, columns, share)) as opened:
             yield opened
         return
     raise fault
 
 
 def _begin(
-    stream: BinaryIO, path: str, strict: bool, report: ReadReport | None, columns: Mapping[str, str] | None
+    stream: BinaryIO,
+    path: str,
+    strict: bool,
+    report: ReadReport | None,
+    columns: Mapping[str, str] | None,
+    share: Share | None,
 ) -> Source:
     try:
-        return Source(stream, path, strict=strict, report=report, columns=columns)
+        return Source(stream, path, strict=strict, report=report, columns=columns, share=share)
     except OSError as error:
         raise TranscriptError(_why(error), path=path) from error
 

@@ -13,7 +13,8 @@ from agentbreaker.accounting import Accountant
 from agentbreaker.message import Message, Usage
 from agentbreaker.pricing import Pricing
 from agentbreaker.transcripts.formats import find_format
-from agentbreaker.transcripts.reading import ReadReport, Source
+from agentbreaker.transcripts.reading import ReadReport
+from agentbreaker.transcripts.source import Source
 from agentbreaker.transcripts.spans import Span, messages_of_spans
 
 #: Two model calls of one agent, within a run that repeats their sums twice.

@@ -1,0 +1,155 @@
+"""The messages of many files, one file after the other; one that cannot be read does not hide the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+from agentbreaker.errors import TranscriptError
+from agentbreaker.message import Message
+from agentbreaker.transcripts.formats import is_recording, read_transcript
+from agentbreaker.transcripts.paths import FoundFile
+from agentbreaker.transcripts.reading import ReadReport
+from agentbreaker.transcripts.share import Share
+
+__all__ = ["NO_MESSAGE", "Advance", "read_file", "read_files_to_the_end", "recordings", "size_of"]
+
+#: Called with the bytes that were read of all files so far, as they are on disk, and the messages.
+Advance = Callable[[int, int], object]
+#: What is wrong with a file that was read, and in which every line is broken.
+NO_MESSAGE: Final = "no line of it is a message"
+_MESSAGES_AT_ONCE: Final = 512
+
+
+def size_of(name: str) -> int:
+    """Bytes of a file; 0 where there is no telling."""
+    try:
+        return os.path.getsize(name) if os.path.isfile(name) else 0
+    except OSError:
+        return 0
+
+
+def read_file(
+    name: str,
+    *,
+    strict: bool,
+    read: ReadReport,
+    broken: list[TranscriptError],
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    advance: Advance | None = None,
+    done: int = 0,
+    share: Share | None = None,
+    path: str | None = None,
+) -> Iterator[Message]:
+    """Yield the messages of a file; note in `broken` that it cannot be read.
+
+    Args:
+        name: As the user named it.
+        strict: The first fault is raised instead.
+        read: Adds up what was read.
+        broken: Takes the fault, if there is one.
+        format_name: What it is; without it its content tells.
+        columns: For tables: field of ours to the name of the column.
+        advance: Called now and then.
+        done: Bytes of the files before it.
+        share: The conversations that are wanted; without it all.
+        path: Where it really is, if not where its name says.
+
+    Raises:
+        TranscriptError: With `strict`.
+    """
+    where = path or name
+    known = advance is not None and size_of(where) > 0
+    try:
+        opened: AbstractContextManager[Any] = (
+            open(where, "rb", buffering=0) if known or path is not None else nullcontext(name)  # noqa: SIM115
+        )
+        with opened as source:
+            if path is not None:
+                source.name = name
+            messages = read_transcript(
+                source, strict=strict, report=read, format=format_name, columns=columns, share=share
+            )
+            if advance is None:
+                yield from messages
+                return
+            for number, message in enumerate(messages):
+                if number % _MESSAGES_AT_ONCE == 0:
+                    advance(done + source.tell() if known else done, read.messages)
+                yield message
+    except TranscriptError as error:
+        if strict:
+            raise
+        broken.append(error)
+    except OSError as error:
+        broken.append(TranscriptError(f"cannot be read: {error.strerror}", path=name))
+
+
+def recordings(
+    files: Sequence[str], read: ReadReport, broken: list[TranscriptError], format_name: str | None = None
+) -> Iterator[str]:
+    """Yield the files that are to be read, each looked at when its turn comes.
+
+    A file that was only found in a folder (:class:`~agentbreaker.transcripts.paths.FoundFile`) is passed over if no
+    format knows it; folders of nothing else are noted in `broken`: they must not look like quiet recordings.
+
+    Args:
+        files: As :func:`~agentbreaker.transcripts.expand_paths` returns them.
+        read: Takes what was passed over.
+        broken: Takes the fault, if there is one.
+        format_name: What they all are: nothing is passed over then.
+    """
+    passed = 0
+    for name in files:
+        if format_name is None and isinstance(name, FoundFile) and not is_recording(name):
+            read.pass_over(name)
+            passed += 1
+        else:
+            yield name
+    if passed == len(files) > 1:
+        try:
+            folder = os.path.commonpath(files)
+        except ValueError:
+            folder = os.path.dirname(files[0])
+        broken.append(TranscriptError("no file of this folder is a recording", path=folder))
+
+
+def read_files_to_the_end(
+    files: Sequence[str],
+    *,
+    strict: bool,
+    read: ReadReport,
+    broken: list[TranscriptError],
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    advance: Advance | None = None,
+) -> Iterator[tuple[str, Message | None]]:
+    """Yield the messages of all files with their file, and ``None`` where a file ends.
+
+    Files of a folder that are no recordings are passed over, see :func:`recordings`.
+
+    Args and Raises: As :func:`read_file`.
+    """
+    done = 0
+    for name in recordings(files, read, broken, format_name):
+        before, faults = read.messages, len(broken)
+        for message in read_file(
+            name,
+            strict=strict,
+            read=read,
+            broken=broken,
+            format_name=format_name,
+            columns=columns,
+            advance=advance,
+            done=done,
+        ):
+            yield name, message
+        if read.messages == before and len(broken) == faults:
+            broken.append(TranscriptError(NO_MESSAGE, path=name))
+        yield name, None
+        if advance is not None:
+            done += size_of(name)
+            advance(done, read.messages)
