@@ -26,7 +26,9 @@ __all__ = ["ORIGIN", "Anonymised", "CannotAnonymiseError", "Ending", "anonymise"
 #: When every anonymised conversation begins.
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 #: Ways to replace everything that are tried.
-_DRAWS = 32
+_DRAWS = 48
+#: Of these, the first ones that replace the pairs of Chinese characters that acknowledge, too.
+_STRICT_DRAWS = 16
 
 
 class CannotAnonymiseError(AgentBreakerError):
@@ -97,12 +99,14 @@ def anonymise(messages: Sequence[Message], policy: Policy, *, name: str, seed: i
         TranscriptError: A message cannot be written in our own format.
     """
     texts = [text for message in messages for text in texts_of(message)]
+    results = [text for message in messages if message.kind == "tool_result" for text in _said(message)]
     ending, traces = ending_of(messages, policy), Traces(texts)
     seen: dict[str, None] = {}
     kept = 0
     for draw in range(_DRAWS):
         # A string seeds the same on every Python and machine.
-        disguise = Disguise(Random(f"{seed}/{draw}"), texts, cues_everywhere=draw % 2 == 1)  # noqa: S311 - no secret
+        rng = Random(f"{seed}/{draw}")  # noqa: S311 - no secret
+        disguise = Disguise(rng, texts, results, cues_everywhere=draw % 2 == 1, keep_thanks=draw >= _STRICT_DRAWS)
         mask = _Mask(disguise, name)
         others = [_as_read(mask.of(message), number) for number, message in enumerate(messages)]
         if traces.shared(Traces(text for message in others for text in texts_of(message))):
@@ -131,6 +135,12 @@ def texts_of(message: Message) -> Iterator[str]:
         yield tool.name
         yield from (text for text in (tool.result,) if text)
         yield from _leaves(tool.arguments)
+
+
+def _said(message: Message) -> Iterator[str]:
+    yield message.content
+    if message.tool is not None and message.tool.result is not None:
+        yield message.tool.result
 
 
 def _leaves(value: Any) -> Iterator[str]:

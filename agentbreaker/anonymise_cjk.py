@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Characters", "acknowledging_pairs", "pairs_of"]
 
-_TRIES = 40
+_TRIES = 16
 _REPAIRS = 60
 #: Words by which a result is judged.
 _CUES = (
@@ -32,6 +32,7 @@ _CUES = (
 ).split()
 
 
+@lru_cache(65_536)
 def _class(text: str) -> int:
     return class_of(lexicon()[text.encode()])
 
@@ -61,6 +62,7 @@ def _stock() -> dict[str, list[str]]:
     return found
 
 
+@cache
 def _kind(character: str) -> str:
     if "\u3041" <= character <= "\u3096":
         return "hiragana"
@@ -83,9 +85,11 @@ class Characters:
         rng: Draws the replacements.
         runs: Every run of the recording.
         slots: Which words are taken for one.
+        keep_thanks: Whether the pairs that acknowledge stay as they are.
     """
 
-    def __init__(self, rng: Random, runs: Iterable[str], slots: Slots) -> None:
+    def __init__(self, rng: Random, runs: Iterable[str], slots: Slots, *, keep_thanks: bool = False) -> None:
+        self._keep_thanks = keep_thanks
         self._rng = rng
         self._slots = slots
         self._runs = list(dict.fromkeys(runs))
@@ -162,15 +166,18 @@ class Characters:
                 continue
             other = first + second
             wrong += 1000 * (other in self._pairs) + 10 * (_class(other) != _class(pair))
-            wrong += not self._slots.fit(pair, other)
+            wrong += not self._slots.alike(pair, other)
         return wrong
 
     def _thank(self, pair: str) -> str:
-        found = self._thanks.get(pair)
+        found = pair if self._keep_thanks else self._thanks.get(pair)
         if found is None:
+            kinds = list(map(_kind, pair))
             stock = sorted(acknowledging_pairs())
             fresh = [one for one in stock if one not in self._pairs]
             free = [one for one in fresh if one not in self._thanks.values()] or fresh
+            # What stands beside it weighs as much where its characters are as common.
+            free = [one for one in free if list(map(_kind, one)) == kinds] or free
             # Nearly the whole stock was said: then others of it are said again.
             found = self._thanks[pair] = self._rng.choice(free or [one for one in stock if one != pair])
         return found

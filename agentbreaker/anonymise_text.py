@@ -67,28 +67,44 @@ class Disguise:
     Args:
         rng: Draws the replacements.
         texts: All texts of the recording.
-        cues_everywhere: Whether phrases by which a result is judged (``not found``) are kept as such in talk too.
+        results: Those of them that are results of tools.
+        cues_everywhere: Whether words and phrases by which a result is judged (``not found``) are kept as such in all
+            texts.
+        keep_thanks: Whether pairs of Chinese characters that acknowledge stay as they are.
     """
 
-    def __init__(self, rng: Random, texts: Iterable[str], *, cues_everywhere: bool = False) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        texts: Iterable[str],
+        results: Iterable[str] = (),
+        *,
+        cues_everywhere: bool = False,
+        keep_thanks: bool = False,
+    ) -> None:
         self._rng = rng
         self._cues_everywhere = cues_everywhere
         self._codes: dict[str, str] = {}
         texts = list(texts)
-        numbers, runs = list[str](), list[str]()
+        numbers, runs, words = list[str](), list[str](), dict[str, None]()
         for text in texts:
             for match in _TOKEN.finditer(undisguised(text)):
                 if match["cjk"]:
                     runs.append(match["cjk"])
                 elif match["token"]:
                     token = match["token"]
+                    if token.isascii() and token.isalpha():
+                        words.setdefault(token)
                     numbers += [token] if _NUMBER.fullmatch(token) else re.findall("[0-9]+", token)
         originals = frozenset(Traces(texts).words)
         self._originals = originals
         slots = Slots()
-        self._words = Words(rng, originals, slots)
+        judged = {word.lower() for text in results for word in re.findall("[A-Za-z]+", undisguised(text))}
+        if cues_everywhere:
+            judged = {word.lower() for word in words}
+        self._words = Words(rng, originals, slots, words, judged)
         self._figures = Figures(rng, numbers, slots)
-        self._characters = Characters(rng, runs, slots)
+        self._characters = Characters(rng, runs, slots, keep_thanks=keep_thanks)
 
     def of(self, text: str, *, result: bool = False) -> str:
         """Return the text with everything replaced.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
+from collections.abc import Container, Iterable
 from functools import cache
 from random import Random
 from typing import NamedTuple
@@ -34,8 +35,8 @@ _VOWELS = "aeiou"
 _CONSONANTS = "bcdfghklmnprstvwz"
 #: Invented words that are tried before one that stands for two words is taken.
 _TRIES = 300
-#: Invented words of a length from which one of a given slot is taken: two for each slot.
-_BANKED = 16_384
+#: Invented words of a length from which one of a given slot is taken: one or two for each slot.
+_BANKED = 12_288
 #: Further words by which a result is judged; the patterns hold only a part of each.
 _MORE_CUES = (
     "complete",
@@ -93,6 +94,10 @@ def _class(word: str) -> int:
     return class_of(lexicon()[word.encode("utf-8", "surrogatepass")])
 
 
+def _stays(word: str) -> bool:
+    return len(word) <= LONGEST_KEPT and (len(word) == 1 or word in _known() or word in _cues())
+
+
 @cache
 def _known() -> dict[str, int]:
     """The English words of the lexicon with their class."""
@@ -124,6 +129,10 @@ class Slots:
         wanted, slot = self._moved.get(slot_of(word.encode())), slot_of(other.encode())
         return slot not in self._taken if wanted is None else slot == wanted
 
+    def alike(self, word: str, other: str) -> bool:
+        """Whether both are taken for one that came before, or neither is."""
+        return (slot_of(word.encode()) in self._moved) == (slot_of(other.encode()) in self._taken)
+
     def take(self, word: str, other: str) -> None:
         """Note a replacement."""
         slot = slot_of(other.encode())
@@ -138,9 +147,20 @@ class Words:
         rng: Draws the replacements.
         originals: Words of the recording that must not appear, in folded case.
         slots: Which words are taken for one.
+        words: The words of ASCII letters that will be asked for, as far as known; those that stay find their slots
+            first.
+        judged: Words by which a result is judged, where they do that: elsewhere they are words like any other.
     """
 
-    def __init__(self, rng: Random, originals: frozenset[str], slots: Slots) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        originals: frozenset[str],
+        slots: Slots,
+        words: Iterable[str] = (),
+        judged: Container[str] = (),
+    ) -> None:
+        self._judged = judged
         self._rng = rng
         self._originals = originals
         self._slots = slots
@@ -154,6 +174,9 @@ class Words:
             if word not in cues and word not in originals and len(word) > LONGEST_KEPT:
                 by_class[kind, len(word)].append(word)
         self._free = by_class
+        for word in words:
+            if _stays(word.lower()):
+                self.of(word)
 
     def of(self, word: str) -> str:
         """Return the replacement of a word of ASCII letters, in its case; it may be a phrase of short words."""
@@ -205,9 +228,9 @@ class Words:
 
     def _draw(self, word: str) -> str:
         known = _known().get(word)
-        if len(word) <= LONGEST_KEPT and (known is not None or len(word) == 1 or word in _cues()):
+        if _stays(word):
             return word
-        cue = cue_of(word)
+        cue = cue_of(word) if word in self._judged else _NO_CUE
         if cue != _NO_CUE and (found := self._telling(len(word), cue, frozenset({word}), known)) is not None:
             return found
         kind = _class(word)
@@ -265,9 +288,7 @@ class Words:
 
     def _short(self, length: int) -> str:
         """Short words of grammar that together have this length, blanks included."""
-        short = [word for word, kind in _known().items() if kind == 0 and len(word) <= LONGEST_KEPT]
-        short = [word for word in short if word not in _TELLING]
-        found = ""
+        short, found = _short_grammar(), ""
         for _ in range(_TRIES):
             parts, left = [], length
             while left > 0:
@@ -325,10 +346,19 @@ class Words:
         return self._rng.choice([other for other in others if other != letter] or list("àâèéêëîôöüû"))
 
 
+@cache
+def _short_grammar() -> list[str]:
+    short = [word for word, kind in _known().items() if kind == 0 and len(word) <= LONGEST_KEPT]
+    return [word for word in short if word not in _TELLING]
+
+
 def _spoken(rng: Random, length: int) -> str:
     """Letters that can be spoken."""
-    start = rng.randrange(2)
-    return "".join(rng.choice(_VOWELS if (i + start) % 2 else _CONSONANTS) for i in range(length))
+    half = (length + 1) // 2
+    first, second = rng.choices(_CONSONANTS, k=half), rng.choices(_VOWELS, k=half)
+    if rng.random() < 0.5:
+        first, second = second, first
+    return "".join(map(str.__add__, first, second))[:length]
 
 
 @cache
