@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from agentbreaker.anonymise_cjk import Thanks
 from agentbreaker.anonymise_text import Disguise, Traces
 from agentbreaker.errors import AgentBreakerError, TranscriptError
 from agentbreaker.message import Message, Tool, Usage
@@ -27,8 +28,8 @@ __all__ = ["ORIGIN", "Anonymised", "CannotAnonymiseError", "Ending", "anonymise"
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 #: Ways to replace everything that are tried.
 _DRAWS = 48
-#: Of these, the first ones that replace the pairs of Chinese characters that acknowledge, too.
-_STRICT_DRAWS = 16
+#: What becomes of Chinese acknowledgements in one draw after the other: the later ones keep more, and the verdict.
+_THANKS = (Thanks.REPLACED,) * 12 + (Thanks.KEPT,) * 12 + (Thanks.SPELLED,) * 24
 
 
 class CannotAnonymiseError(AgentBreakerError):
@@ -106,10 +107,11 @@ def anonymise(messages: Sequence[Message], policy: Policy, *, name: str, seed: i
     for draw in range(_DRAWS):
         # A string seeds the same on every Python and machine.
         rng = Random(f"{seed}/{draw}")  # noqa: S311 - no secret
-        disguise = Disguise(rng, texts, results, cues_everywhere=draw % 2 == 1, keep_thanks=draw >= _STRICT_DRAWS)
+        thanks = _THANKS[draw]
+        disguise = Disguise(rng, texts, results, cues_everywhere=draw % 2 == 1, thanks=thanks)
         mask = _Mask(disguise, name)
         others = [_as_read(mask.of(message), number) for number, message in enumerate(messages)]
-        if traces.shared(Traces(text for message in others for text in texts_of(message))):
+        if traces.shared(Traces(text for message in others for text in texts_of(message)), thanks):
             kept += 1
             continue
         found = ending_of(others, policy)

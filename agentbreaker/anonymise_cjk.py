@@ -2,12 +2,13 @@
 
 The engine reads these scripts in pairs of characters, so each character becomes another one throughout, a common one
 another common one, kana other kana: pairs that were the same stay the same, and weigh as much.  Pairs that acknowledge,
-thank or say goodbye become other such pairs.  No pair of the recording may come out again, but for the stock of
-acknowledgements where a recording has used up nearly all of it.
+thank or say goodbye become other such pairs, or stay: they are everybody's.  No other pair of the recording may come
+out again.
 """
 
 from __future__ import annotations
 
+import enum
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,15 @@ from agentbreaker.lexicon import ACKNOWLEDGING, class_of, lexicon
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Characters", "acknowledging_pairs", "pairs_of"]
+__all__ = ["Characters", "Thanks", "acknowledging_pairs", "pairs_of", "thanks_characters"]
+
+class Thanks(enum.Enum):
+    """What becomes of the pairs that acknowledge: others of their kind, or they stay, or their characters stay."""
+
+    REPLACED = enum.auto()
+    KEPT = enum.auto()
+    SPELLED = enum.auto()
+
 
 _TRIES = 16
 _REPAIRS = 60
@@ -41,6 +50,12 @@ def _class(text: str) -> int:
 def acknowledging_pairs() -> frozenset[str]:
     """The pairs of characters of the lexicon that acknowledge, thank or say goodbye."""
     return frozenset(word for word in lexicon().known_words() if not word.isascii() and _class(word) & ACKNOWLEDGING)
+
+
+@cache
+def thanks_characters() -> frozenset[str]:
+    """The characters of these pairs."""
+    return frozenset("".join(acknowledging_pairs()))
 
 
 @cache
@@ -85,11 +100,11 @@ class Characters:
         rng: Draws the replacements.
         runs: Every run of the recording.
         slots: Which words are taken for one.
-        keep_thanks: Whether the pairs that acknowledge stay as they are.
+        thanks: What becomes of the pairs that acknowledge.
     """
 
-    def __init__(self, rng: Random, runs: Iterable[str], slots: Slots, *, keep_thanks: bool = False) -> None:
-        self._keep_thanks = keep_thanks
+    def __init__(self, rng: Random, runs: Iterable[str], slots: Slots, thanks: Thanks = Thanks.REPLACED) -> None:
+        self._keep_thanks = thanks is not Thanks.REPLACED
         self._rng = rng
         self._slots = slots
         self._runs = list(dict.fromkeys(runs))
@@ -98,6 +113,7 @@ class Characters:
         self._thanks: dict[str, str] = {}
         self._cues: dict[str, str | None] = {}
         self._used: set[str] = set()
+        self._kept = thanks_characters() if thanks is Thanks.SPELLED else frozenset[str]()
         counts = Counter(character for run in self._runs for character in run)
         self._originals = set(counts)
         self._next: dict[str, list[str]] = defaultdict(list)
@@ -134,7 +150,7 @@ class Characters:
 
     def _choose(self, character: str) -> None:
         kind = _kind(character)
-        if kind == "sign":
+        if kind == "sign" or character in self._kept:
             self._image[character] = character
             return
         stock = _stock()[kind]
@@ -162,7 +178,7 @@ class Characters:
         for pair in self._next[character]:
             first = image if pair[0] == character else self._image.get(pair[0])
             second = image if pair[1] == character else self._image.get(pair[1])
-            if first is None or second is None or pair in acknowledging_pairs():
+            if first is None or second is None or pair in acknowledging_pairs() or self._kept.issuperset(pair):
                 continue
             other = first + second
             wrong += 1000 * (other in self._pairs) + 10 * (_class(other) != _class(pair))
@@ -197,15 +213,16 @@ class Characters:
     def _repair(self) -> None:
         """Choose anew where a pair of the recording has come out again."""
         for _ in range(_REPAIRS):
-            wrong = (pairs_of(self.of(run, as_result=False) for run in self._runs) & self._pairs) - acknowledging_pairs()
+            again = pairs_of(self.of(run, as_result=False) for run in self._runs) & self._pairs
+            wrong = {pair for pair in again - acknowledging_pairs() if not self._kept.issuperset(pair)}
             if not wrong:
                 return
             for pair in sorted(wrong):
-                blamed = [one for one, image in self._image.items() if image in pair and _kind(one) != "sign"]
+                blamed = [one for one, image in self._image.items() if image in pair and image != one]
                 thanked = [one for one, image in self._thanks.items() if pair[0] == image[1] or pair[1] == image[0]]
                 if thanked and (not blamed or self._rng.random() < 0.5):
                     del self._thanks[self._rng.choice(thanked)]
                 elif blamed:
-                    again = self._rng.choice(blamed)
-                    self._used.discard(self._image.pop(again))
-                    self._choose(again)
+                    one = self._rng.choice(blamed)
+                    self._used.discard(self._image.pop(one))
+                    self._choose(one)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from agentbreaker.anonymise_cjk import Characters, acknowledging_pairs, pairs_of
+from agentbreaker.anonymise_cjk import Characters, Thanks, acknowledging_pairs, pairs_of, thanks_characters
 from agentbreaker.anonymise_figures import Figures
 from agentbreaker.anonymise_words import LONGEST_KEPT, Slots, Words, cased, cue_of
 from agentbreaker.lexicon import POINT, is_identifier, lexicon
@@ -56,9 +56,11 @@ class Traces:
         # The stock of acknowledgements is everybody's.
         self.pairs -= acknowledging_pairs()
 
-    def shared(self, other: Traces) -> set[str]:
-        """Return what both have."""
-        return self.words & other.words | self.numbers & other.numbers | self.pairs & other.pairs
+    def shared(self, other: Traces, thanks: Thanks = Thanks.REPLACED) -> set[str]:
+        """Return what both have; the characters of acknowledgements may stand together where they were kept."""
+        stock = thanks_characters() if thanks is Thanks.SPELLED else frozenset[str]()
+        pairs = {pair for pair in self.pairs & other.pairs if not stock.issuperset(pair)}
+        return self.words & other.words | self.numbers & other.numbers | pairs
 
 
 class Disguise:
@@ -70,7 +72,7 @@ class Disguise:
         results: Those of them that are results of tools.
         cues_everywhere: Whether words and phrases by which a result is judged (``not found``) are kept as such in all
             texts.
-        keep_thanks: Whether pairs of Chinese characters that acknowledge stay as they are.
+        thanks: What becomes of pairs of Chinese characters that acknowledge.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Disguise:
         results: Iterable[str] = (),
         *,
         cues_everywhere: bool = False,
-        keep_thanks: bool = False,
+        thanks: Thanks = Thanks.REPLACED,
     ) -> None:
         self._rng = rng
         self._cues_everywhere = cues_everywhere
@@ -104,7 +106,7 @@ class Disguise:
             judged = {word.lower() for word in words}
         self._words = Words(rng, originals, slots, words, judged)
         self._figures = Figures(rng, numbers, slots)
-        self._characters = Characters(rng, runs, slots, keep_thanks=keep_thanks)
+        self._characters = Characters(rng, runs, slots, thanks)
 
     def of(self, text: str, *, result: bool = False) -> str:
         """Return the text with everything replaced.
