@@ -1,4 +1,4 @@
-"""The command line: ``agentbreaker demo | replay | convert | formats | check | bench | tune | explain | policy``.
+"""The command line: ``agentbreaker demo | replay | convert | formats | check | bench | scenario | tune | explain | policy``.
 
 Exit codes: 0 success, 1 findings that were not tolerated, 2 usage or configuration, 3 unreadable input, and 141
 where the reader of the output has gone, as in ``| head``.
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_tune
+from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_scenario, cli_tune
 from agentbreaker.cli_files import (
     EXIT_UNREADABLE,
     FORMAT_HELP,
@@ -57,6 +57,7 @@ app = typer.Typer(
 )
 policy_app = typer.Typer(help="Write or check a policy file.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
+app.add_typer(cli_scenario.scenario_app, name="scenario")
 
 
 class OutputFormat(enum.StrEnum):
