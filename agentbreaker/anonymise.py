@@ -52,9 +52,11 @@ class Ending:
     began_at: int | None
 
     def __str__(self) -> str:
-        if self.halted_at is not None:
-            return f"halted at message {self.halted_at} by {self.detector}"
-        return "not halted" if self.warned_at is None else f"warned at message {self.warned_at} by {self.detector}"
+        warned = "" if self.warned_at is None else f"warned at message {self.warned_at}"
+        if self.halted_at is None:
+            return f"{warned} by {self.detector}" if warned else "neither warned nor halted"
+        halted = f"halted at message {self.halted_at} by {self.detector}"
+        return f"{warned} and {halted}" if warned else halted
 
     def same_as(self, other: Ending) -> bool:
         """Whether both come to the same verdict."""
@@ -121,8 +123,8 @@ def anonymise(messages: Sequence[Message], policy: Policy, *, name: str, seed: i
     if kept == _DRAWS:
         raise CannotAnonymiseError(f"cannot be anonymised: in each of {_DRAWS} draws a word of it came out again")
     raise CannotAnonymiseError(
-        f"cannot be anonymised without changing the verdict: the recording is {ending}, and what {_DRAWS} draws made of "
-        f"it is {', or '.join(seen)}; try another --seed, or write the scenario by hand"
+        f"cannot be anonymised without changing the verdict: the recording is {ending}, and what {_DRAWS} draws made "
+        f"of it is {', or '.join(seen)}; try another --seed, or write the scenario by hand"
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Characters", "Thanks", "acknowledging_pairs", "pairs_of", "thanks_characters"]
 
+
 class Thanks(enum.Enum):
     """What becomes of the pairs that acknowledge: others of their kind, or they stay, or their characters stay."""
 
@@ -35,10 +36,11 @@ class Thanks(enum.Enum):
 _TRIES = 16
 _REPAIRS = 60
 #: Words by which a result is judged.
-_CUES = (
+_CUE_LIST = (
     "找不到 未找到 没有找到 查无 不存在 无结果 为空 错误 失败 异常 超时 无法 运行中 进行中 处理中 等待 排队 未完成 "
     "限流 繁忙 暂时 稍后 重试 过载 锁定 请求过多 不可用 成功 完成 执行 结果 输出"
-).split()
+)
+_CUES = tuple(_CUE_LIST.split())
 
 
 @lru_cache(65_536)

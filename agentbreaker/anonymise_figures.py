@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from agentbreaker.lexicon import POINT
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -51,7 +53,8 @@ class Figures:
             for domain, digits in _places(token):
                 if len(digits) <= _LONGEST_COUNTER:
                     found[domain].add(int(digits))
-        for domain in sorted(found):
+        # Last parts come last: what stands before them is known then.
+        for domain in sorted(found, reverse=True):
             self._moved[domain] = self._move(domain, found[domain])
 
     def of(self, token: str) -> str:
@@ -80,7 +83,8 @@ class Figures:
         fixed_width = domain[0] == "last"
         moved: dict[int, int] = {}
         runs: dict[tuple[int, int], list[range]] = defaultdict(list)
-        for run in _runs(values - {0} if not fixed_width else values):
+        for whole in _runs(values - {0} if not fixed_width else values):
+            run = whole
             if not fixed_width and (run[0] < 10 <= run[-1] or run[0] < 100 <= run[-1]):
                 moved |= {value: value for value in run if value < 1000}
                 run = range(1000, run[-1] + 1)
@@ -94,30 +98,60 @@ class Figures:
         if not fixed_width:
             moved[0] = 0
         for (low, high), parts in sorted(runs.items(), key=lambda item: item[0]):
-            self._place(parts, low, high, values, moved)
+            self._place(domain, parts, low, high, values, moved)
         return moved
 
-    def _place(self, parts: list[range], low: int, high: int, values: set[int], moved: dict[int, int]) -> None:
+    def _place(
+        self, domain: _Domain, parts: list[range], low: int, high: int, values: set[int], moved: dict[int, int]
+    ) -> None:
         """Give each run a place of its own, one that touches no other; where there is no room, all stay."""
         taken = set(moved.values()) | (_TELLING if low else set())
         unique = high >= 10**_SHORTEST_UNIQUE
         placed: dict[int, int] = {}
         for part in sorted(parts, key=lambda run: (-len(run), run[0])):
-            start = self._room(part, low, high, taken, values if unique else set())
+            start = self._room(domain, part, low, high, taken, values if unique else set())
             if start is None:
-                start = self._room(part, low, high, taken, set(), touching=True)
+                start = self._room(domain, part, low, high, taken, set(), touching=True)
             if start is None:
                 moved |= {value: value for run in parts for value in run}
                 return
             placed |= {value: start + i for i, value in enumerate(part)}
-            if low:
-                for value in part:
-                    self._slots.take(str(value), str(placed[value]))
+            for value in part:
+                self._slots.take(self._token(domain, value, False), self._token(domain, placed[value], True))
             taken.update(range(start, start + len(part)))
         moved |= placed
 
+    def _token(self, domain: _Domain, value: int, moved: bool) -> bytes:
+        """The number as the engine has it, before or after it moved."""
+        if domain[0] == "plain":
+            return b"%d" % value
+        digits = str(value).zfill(int(domain[-1])).encode()
+        if domain[0] == "padded":
+            return digits
+        parts = domain[1].split(".")[:-1]
+        if moved:
+            parts = [self.of(part) for part in parts]
+        return POINT.join([*(part.encode() for part in parts), digits])
+
+    def _alike(self, domain: _Domain, value: int, other: int) -> bool:
+        """Whether the engine tells both from what else there is, and takes both for a counter or neither."""
+        slots = self._slots
+        if not slots.fit(self._token(domain, value, False), self._token(domain, other, True)):
+            return False
+        if value <= 0 or other <= 0:
+            return True
+        return slots.alike(self._token(domain, value - 1, False), self._token(domain, other - 1, True))
+
     def _room(
-        self, part: range, low: int, high: int, taken: set[int], avoid: set[int], *, touching: bool = False
+        self,
+        domain: _Domain,
+        part: range,
+        low: int,
+        high: int,
+        taken: set[int],
+        avoid: set[int],
+        *,
+        touching: bool = False,
     ) -> int | None:
         most = high - len(part)
         if most < low:
@@ -127,7 +161,7 @@ class Figures:
             start = self._rng.randint(low, most)
             if start == part[0]:
                 continue
-            if low and attempt < _TRIES // 2 and not self._slots.fit(str(part[0]), str(start)):
+            if attempt < _TRIES // 2 and not self._alike(domain, part[0], start):
                 continue
             around = range(start - margin, start + len(part) + margin)
             if taken.isdisjoint(around) and avoid.isdisjoint(around):

@@ -105,8 +105,9 @@ class Disguise:
         if cues_everywhere:
             judged = {word.lower() for word in words}
         self._words = Words(rng, originals, slots, words, judged)
-        self._figures = Figures(rng, numbers, slots)
         self._characters = Characters(rng, runs, slots, thanks)
+        # Last, as a figure is taken for a counter if the one before it shares its slot with anything.
+        self._figures = Figures(rng, numbers, slots)
 
     def of(self, text: str, *, result: bool = False) -> str:
         """Return the text with everything replaced.

@@ -120,24 +120,28 @@ class Slots:
         self._moved: dict[int, int] = {}
         self._taken: set[int] = set()
 
-    def wanted(self, word: str) -> int | None:
+    def wanted(self, word: str | bytes) -> int | None:
         """The slot that a replacement must have; ``None``: any that is free."""
-        return self._moved.get(slot_of(word.encode()))
+        return self._moved.get(_slot(word))
 
-    def fit(self, word: str, other: str) -> bool:
+    def fit(self, word: str | bytes, other: str | bytes) -> bool:
         """Whether a replacement is told from the others as the word was."""
-        wanted, slot = self._moved.get(slot_of(word.encode())), slot_of(other.encode())
+        wanted, slot = self._moved.get(_slot(word)), _slot(other)
         return slot not in self._taken if wanted is None else slot == wanted
 
-    def alike(self, word: str, other: str) -> bool:
+    def alike(self, word: str | bytes, other: str | bytes) -> bool:
         """Whether both are taken for one that came before, or neither is."""
-        return (slot_of(word.encode()) in self._moved) == (slot_of(other.encode()) in self._taken)
+        return (_slot(word) in self._moved) == (_slot(other) in self._taken)
 
-    def take(self, word: str, other: str) -> None:
+    def take(self, word: str | bytes, other: str | bytes) -> None:
         """Note a replacement."""
-        slot = slot_of(other.encode())
-        self._moved.setdefault(slot_of(word.encode()), slot)
+        slot = _slot(other)
+        self._moved.setdefault(_slot(word), slot)
         self._taken.add(slot)
+
+
+def _slot(word: str | bytes) -> int:
+    return slot_of(word.encode() if isinstance(word, str) else word)
 
 
 class Words:
@@ -147,8 +151,7 @@ class Words:
         rng: Draws the replacements.
         originals: Words of the recording that must not appear, in folded case.
         slots: Which words are taken for one.
-        words: The words of ASCII letters that will be asked for, as far as known; those that stay find their slots
-            first.
+        words: The words of ASCII letters that will be asked for; those that stay find their slots first.
         judged: Words by which a result is judged, where they do that: elsewhere they are words like any other.
     """
 
@@ -174,9 +177,8 @@ class Words:
             if word not in cues and word not in originals and len(word) > LONGEST_KEPT:
                 by_class[kind, len(word)].append(word)
         self._free = by_class
-        for word in words:
-            if _stays(word.lower()):
-                self.of(word)
+        for word in sorted(words, key=lambda word: not _stays(word.lower())):
+            self.of(word)
 
     def of(self, word: str) -> str:
         """Return the replacement of a word of ASCII letters, in its case; it may be a phrase of short words."""

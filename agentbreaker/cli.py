@@ -1,4 +1,4 @@
-"""The command line: ``agentbreaker demo | replay | convert | formats | check | bench | scenario | tune | explain | policy``.
+"""The command line: ``agentbreaker demo | replay | convert | formats | check | bench | scenario | tune | ...``.
 
 Exit codes: 0 success, 1 findings that were not tolerated, 2 usage or configuration, 3 unreadable input, and 141
 where the reader of the output has gone, as in ``| head``.

@@ -134,7 +134,9 @@ def new_command(
     console.print(Text(f"wrote {printable(str(transcript))} ({count_of(len(messages), 'message')})"), soft_wrap=True)
     console.print(Text(f"wrote {printable(str(tables))}: {plan.expected}{window}"), soft_wrap=True)
     console.print(Text(f"as the recording it is {made.ending}; no word of more than three letters is left"))
-    console.print(Text(f"check it with: agentbreaker scenario check {printable(str(transcript.parent))}"), soft_wrap=True)
+    console.print(
+        Text(f"check it with: agentbreaker scenario check {printable(str(transcript.parent))}"), soft_wrap=True
+    )
 
 
 def _only_one(found: dict[str, list[Message]], conversation: str | None) -> list[Message]:

@@ -100,7 +100,9 @@ def name_for(anonymised: Sequence[Message], plan: Plan) -> str:
     number = 0
     for message in anonymised:
         number = crc32(message_to_json(message).encode(), number)
-    return f"{(plan.detector or ('ok' if plan.expected is Expected.LEGITIMATE else 'run')).lower()}-{number % 100_000:05d}"
+    return (
+        f"{(plan.detector or ('ok' if plan.expected is Expected.LEGITIMATE else 'run')).lower()}-{number % 100_000:05d}"
+    )
 
 
 def check_name(name: str, messages: Sequence[Message]) -> None:
@@ -208,9 +210,8 @@ def _with(text: str, table: str) -> str:
 
 def _table(name: str, messages: Sequence[Message], plan: Plan, policy: Policy) -> list[str]:
     agents = len({message.sender for message in messages})
-    story = (
-        f"A recorded conversation of {len(messages)} messages by {agents} speakers, anonymised. "
-        + (f"From message {plan.onset} on it brings nothing new." if plan.onset is not None else "It gets somewhere.")
+    story = f"A recorded conversation of {len(messages)} messages by {agents} speakers, anonymised. " + (
+        f"From message {plan.onset} on it brings nothing new." if plan.onset is not None else "It gets somewhere."
     )
     lines = [f"[{name}]", f'story = "{story}"']
     if plan.expected is Expected.LEGITIMATE:
