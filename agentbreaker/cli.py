@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_replay, cli_report, cli_tune
+from agentbreaker import __version__, cli_bench, cli_check, cli_formats, cli_replay, cli_report, cli_scenario, cli_tune
 from agentbreaker.cli_files import EXIT_UNREADABLE, write_file
 from agentbreaker.detectors import DETECTORS
 from agentbreaker.errors import AgentBreakerError, ConfigError, TranscriptError
@@ -44,6 +44,7 @@ app = typer.Typer(
 )
 policy_app = typer.Typer(help="Write or check a policy file.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
+app.add_typer(cli_scenario.scenario_app, name="scenario")
 
 
 def main() -> None:

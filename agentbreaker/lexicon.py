@@ -42,9 +42,12 @@ __all__ = [
     "WEIGHT_MASK",
     "WEIGHT_UNIT",
     "Lexicon",
+    "class_of",
+    "is_cjk",
     "is_figure",
     "is_identifier",
     "lexicon",
+    "slot_of",
 ]
 
 #: Stands for a point or comma within a number: a byte that no UTF-8 text has.
@@ -208,9 +211,23 @@ class Lexicon(dict[bytes, int]):
             return False
         return length > _LONGEST_WORD or pair_sum(letters, self._odds) < _LEAST_ODDS
 
+    def known_words(self) -> list[str]:
+        """Return the words whose weight is a fact of the language, sorted."""
+        return sorted(token.decode() for token in self._fixed)
+
     def predecessor(self, code: int) -> int | None:
         """Code of the number that is one smaller, to tell a counter from a new figure; ``None`` for other tokens."""
         return self._predecessors.get(code)
+
+
+def class_of(code: int) -> int:
+    """What a code says of a word but for which word it is: weight, number or identifier, acknowledging; 0 for grammar.
+
+    >>> words = lexicon()
+    >>> class_of(words[b"thanks"]) == class_of(words[b"agreed"]) != class_of(words[b"Zanzibar"])
+    True
+    """
+    return code & (WEIGHT_MASK | NUMERIC | ACKNOWLEDGING)
 
 
 def is_figure(code: int) -> bool:
@@ -236,6 +253,11 @@ def _hashed(token: bytes) -> int:
     """
     crc = crc32(token)
     return (crc & 0x1FFF) << 17 | (crc >> 13 & 0xFF) << 9
+
+
+def slot_of(token: bytes) -> int:
+    """Where a conversation remembers a token: words that share a slot are taken for one, so that memory is bounded."""
+    return _hashed(token) >> 17
 
 
 def is_cjk(character: str) -> bool:

@@ -26,12 +26,15 @@ __all__ = [
     "analyse",
     "body_of",
     "clock_codes",
+    "cue_phrases",
+    "cue_words",
     "fingerprint_of",
     "is_silent",
     "looks_like_failure",
     "looks_like_transient",
     "looks_like_waiting",
     "prose_share",
+    "undisguised",
     "volatile_codes",
 ]
 
@@ -100,6 +103,7 @@ _FORMALITIES = re.compile(
     r"status|result|ok|okay|done|success(?:ful|fully)?|succeeded|completed?|finished|executed|null|none)\b|成功|完成|执行|已|结果|输出",
     re.IGNORECASE,
 )
+_CUE = re.compile("[a-z]{3,}")
 _FAILURE_WINDOW = 400
 #: Colons or hyphens that are looked at one by one for a digit behind them.
 _FEW = 8
@@ -353,7 +357,13 @@ def _sample(content: str, length: int) -> str:
 
 
 def _plain(content: str) -> str:
-    """The text without its disguise: NFKC, folded case, nothing invisible or laid over, look-alikes mapped."""
+    """The text without its disguise, in folded case."""
+    text = undisguised(content)
+    return text if text.isascii() else text.casefold()
+
+
+def undisguised(content: str) -> str:
+    """The text without its disguise, case kept: NFKC, nothing invisible or laid over, look-alikes mapped."""
     # Regular expressions and bytes throughout: a step of Python for every character would cost four times as much.
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", content))
     if text.isascii():
@@ -362,7 +372,19 @@ def _plain(content: str) -> str:
     # Words of Russian and Greek are renamed as well; that is no harm, as they are so every time.
     if _LOOKALIKE_LETTER.search(text):
         text = text.translate(_LOOKALIKE)
-    return text.casefold()
+    return text
+
+
+def cue_phrases(content: str) -> list[tuple[int, int]]:
+    """Places of the phrases of several words by which a result is told to be a failure, or to be still under way."""
+    found = [match.span() for pattern in (_FAILURE, _WAITING, _TRANSIENT) for match in pattern.finditer(content)]
+    return [(start, end) for start, end in found if not content[start:end].isalnum()]
+
+
+def cue_words() -> frozenset[str]:
+    """All English words that have a part in such a phrase, or are one by themselves."""
+    patterns = (_FAILURE, _WAITING, _TRANSIENT, _FORMALITIES)
+    return frozenset(word for pattern in patterns for word in _CUE.findall(pattern.pattern))
 
 
 def _words(plain: str) -> bytes:
