@@ -226,14 +226,9 @@ class _Mask:
             return [self._value(one) for one in value]
         if value is None or isinstance(value, bool):
             return value
-        other = self._disguise.of(str(value))
-        for kind in (int, float):
-            if isinstance(value, kind):
-                try:
-                    return kind(other)
-                except (ValueError, OverflowError):  # not a finite number: it has words in place of figures
-                    return value
-        return other
+        if isinstance(value, int | float):
+            return self._disguise.number(value)
+        return self._disguise.of(str(value))
 
     def _name(self, name: str) -> str:
         found = self._names.get(name)

@@ -130,6 +130,11 @@ class Disguise:
                 at = end
         return "".join([*parts, self._cover(plain[at:], as_result=True)])
 
+    def number(self, value: float) -> float:
+        """Return another number, as long as this one; its exponent, and what is not finite, stay."""
+        mantissa, mark, exponent = str(value).partition("e")
+        return type(value)(_NUMBER.sub(lambda match: self._figures.of(match[0]), mantissa) + mark + exponent)
+
     def _cover(self, plain: str, *, as_result: bool) -> str:
         return _TOKEN.sub(lambda match: self._token(match, as_result=as_result), plain)
 

@@ -105,6 +105,16 @@ def _known() -> dict[str, int]:
 
 
 @cache
+def _by_class() -> dict[tuple[int, int], list[str]]:
+    """The words to choose from, by class and length."""
+    found: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for word, kind in _known().items():
+        if word not in _cues() and len(word) > LONGEST_KEPT:
+            found[kind, len(word)].append(word)
+    return found
+
+
+@cache
 def _cues() -> dict[str, Cue]:
     """The words by which results are judged, those that only do so in a phrase too."""
     return {word: cue_of(word) for word in sorted(cue_words() | set(_MORE_CUES))}
@@ -171,12 +181,6 @@ class Words:
         self._pieces: dict[str, str] = {}
         self._used: set[str] = set()
         self._pools: dict[tuple[int, int], list[str]] = {}
-        by_class: dict[tuple[int, int], list[str]] = defaultdict(list)
-        cues = _cues()
-        for word, kind in _known().items():
-            if word not in cues and word not in originals and len(word) > LONGEST_KEPT:
-                by_class[kind, len(word)].append(word)
-        self._free = by_class
         for word in sorted(words, key=lambda word: not _stays(word.lower())):
             self.of(word)
 
@@ -268,19 +272,20 @@ class Words:
             # Grammar counts for nothing, so that two short words are worth as much as one long one.
             return self._short(length)
         lengths = sorted(
-            {have for known, have in self._free if known == kind}, key=lambda have: (abs(have - length), have)
+            {have for known, have in _by_class() if known == kind}, key=lambda have: (abs(have - length), have)
         )
         for near in lengths:
             if (found := self._pop(word, kind, near)) is not None:
                 return found
         # All are taken: one then stands for two words.
-        same = [found for near in lengths[:3] for found in self._free[kind, near]]
+        same = [found for near in lengths[:3] for found in _by_class()[kind, near] if found not in self._originals]
         return self._rng.choice(same) if same else None
 
     def _pop(self, word: str, kind: int, length: int) -> str | None:
         pool = self._pools.get((kind, length))
         if pool is None:
-            pool = self._pools[kind, length] = list(self._free.get((kind, length), ()))
+            free = [found for found in _by_class().get((kind, length), ()) if found not in self._originals]
+            pool = self._pools[kind, length] = free
             self._rng.shuffle(pool)
         pool[:] = [found for found in pool if found not in self._used]
         if not pool:

@@ -14,15 +14,19 @@ from rich.console import Console
 from rich.text import Text
 
 from agentbreaker import __version__
-from agentbreaker.cli_files import EXIT_UNREADABLE, read_files, write_file
+from agentbreaker.cli_files import EXIT_UNREADABLE, FORMAT_HELP, MAP_HELP, columns_of, read_files, write_file
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.printable import printable
 from agentbreaker.report.terminal import count_of, print_unreadable
 from agentbreaker.transcripts import ReadReport
+from agentbreaker.transcripts.formats import find_format
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agentbreaker.bench_baseline import Comparison
     from agentbreaker.bench_figures import BenchReport
+    from agentbreaker.message import Message
 
 __all__ = ["BenchFormat", "bench_command"]
 
@@ -83,6 +87,10 @@ def bench_command(
             "--strict", help="A line that cannot be read is fatal instead of skipped; in scenarios it always is."
         ),
     ] = False,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help=f"{FORMAT_HELP} Scenarios are in our own.", show_default=False)
+    ] = None,
+    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
 ) -> None:
     """Measure the engine on scenarios and labelled recordings: recall, delay, false halts, savings, speed."""
     # What only this command needs is imported here, so that no other command pays for it.
@@ -93,12 +101,21 @@ def bench_command(
 
     if update_baseline and baseline is None:
         raise ConfigError("--update-baseline needs --baseline FILE, the file to write")
+    if format_name is not None:
+        find_format(format_name)
+    names = columns_of(columns)
     before = None if baseline is None or (update_baseline and not baseline.exists()) else read_baseline(baseline)
     plan = BenchPlan.of(paths or [str(shipped())], labels)
     read, broken = ReadReport(), list[TranscriptError]()
     errors = Console(stderr=True)
+
+    def messages(name: str, scenario: bool) -> Iterator[tuple[str, Message]]:
+        if scenario:
+            return read_files([name], True, read, broken, None)
+        return read_files([name], strict, read, broken, None, format_name=format_name, columns=names)
+
     with errors.status("benching") if errors.is_terminal else nullcontext():
-        bench = run_bench(plan, lambda name, whole: read_files([name], strict or whole, read, broken, None), policy)
+        bench = run_bench(plan, messages, policy)
     print_unreadable(errors, read, broken)
     report = report_of(bench)
     comparison = None if before is None else compare(report.results, before, tolerance)

@@ -14,12 +14,13 @@ from rich.console import Console
 
 from agentbreaker import __version__
 from agentbreaker.check import FailOn, Limits, check, money_of, share_of
-from agentbreaker.cli_files import EXIT_UNREADABLE
+from agentbreaker.cli_files import EXIT_UNREADABLE, FORMAT_HELP, MAP_HELP, columns_of
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.policy import Policy
 from agentbreaker.report.terminal import print_unreadable
 from agentbreaker.transcripts import ReadReport, expand_paths
 from agentbreaker.transcripts.files import read_files_to_the_end
+from agentbreaker.transcripts.formats import find_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +94,8 @@ def check_command(
     strict: Annotated[
         bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
     ] = False,
+    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
+    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
 ) -> None:
     """Gate recorded runs: exit with 1 on a halt, on too much waste, on too high a cost."""
     limits = Limits(
@@ -103,6 +106,9 @@ def check_command(
     if output_file is not None and output_format in (CheckFormat.TEXT, CheckFormat.GITHUB):
         raise ConfigError(f"--output-file is not for {output_format}, which is read from the log")
     rules = Policy(policy)
+    if format_name is not None:
+        find_format(format_name)
+    names = columns_of(columns)
     files = expand_paths(paths)
     read, broken = ReadReport(), list[TranscriptError]()
     errors = Console(stderr=True)
@@ -110,7 +116,9 @@ def check_command(
 
     def messages() -> Iterator[tuple[str, Message]]:
         nonlocal before
-        for name, message in read_files_to_the_end(files, strict=strict, read=read, broken=broken):
+        for name, message in read_files_to_the_end(
+            files, strict=strict, read=read, broken=broken, format_name=format_name, columns=names
+        ):
             if message is None:
                 before = read.lines
             else:

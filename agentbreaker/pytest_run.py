@@ -12,11 +12,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from agentbreaker.incident import Incident
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
+from agentbreaker.pytest_targets import prepare
 from agentbreaker.report.terminal import no_command
 from agentbreaker.verdict import Decision
 
@@ -169,6 +169,8 @@ class AgentBreaker:
 
     def __init__(self, policy: Policy) -> None:
         self._incidents: list[Incident] = []
+        self._attached: list[Any] = []
+        self._runner: asyncio.Runner | None = None
         self._guard = _RecordingGuard(policy, self._incidents.append)
 
     @property
@@ -198,19 +200,26 @@ class AgentBreaker:
         """Run something under the guard, and return what came of it; a halt is no exception here.
 
         Args:
-            target: A compiled LangGraph graph, which is invoked; a :class:`~agentbreaker.bus.Bus`, which is run; or a
-                function, which is called: LangGraph graphs that run inside of it are watched, and it is given the
-                guard, by name, if it has a parameter `guard`.
-            *args: For ``graph.invoke``, ``bus.run`` or the function.
+            target: A compiled LangGraph graph, which is invoked; a team of AutoGen AgentChat, an agent or a workflow of
+                Agent Framework, or a :class:`~agentbreaker.bus.Bus`, which is run; an agent of AG2 1.x, which is
+                asked; or a function, which is called: LangGraph graphs that run inside of it are watched, and it is
+                given the guard, by name, if it has a parameter `guard`, to attach it to anything else.
+            *args: For ``graph.invoke``, ``team.run``, ``workflow.run``, ``agent.ask`` or the function.
             **kwargs: Likewise.
 
         Raises:
-            TypeError: `target` is none of these, or is asynchronous; use :meth:`arun`.
+            TypeError: `target` is none of these, or is an asynchronous function, or an asynchronous team in a test
+                that is asynchronous; use :meth:`arun`.
         """
-        call, watching = self._prepared(target, "invoke", "run", kwargs)
-        with self._guarding(target), watching:
+        prepared = prepare(target, self._guard, self._attached, kwargs, waits=False)
+        if prepared.waits and _loop_is_running():
+            raise TypeError("an event loop is running; use `await agentbreaker.arun(...)`")
+        with prepared.watching:
             try:
-                result = call(*args, **kwargs)
+                if prepared.waits:
+                    result = self._loop().run(_awaited(prepared.call, args, kwargs))
+                else:
+                    result = prepared.call(*args, **kwargs)
             except (ConversationHalted, ConversationHaltedError) as halt:
                 self._of_ours(halt)
                 result = None
@@ -221,11 +230,11 @@ class AgentBreaker:
         return self.report(result)
 
     async def arun(self, target: Any, *args: Any, **kwargs: Any) -> Run:
-        """Do what :meth:`run` does with ``graph.ainvoke``, ``bus.arun`` or a function that returns an awaitable."""
-        call, watching = self._prepared(target, "ainvoke", "arun", kwargs)
-        with self._guarding(target), watching:
+        """Do what :meth:`run` does in an asynchronous test, and with a function that returns an awaitable."""
+        prepared = prepare(target, self._guard, self._attached, kwargs, waits=True)
+        with prepared.watching:
             try:
-                result = call(*args, **kwargs)
+                result = prepared.call(*args, **kwargs)
                 if inspect.isawaitable(result):
                     result = await result
             except (ConversationHalted, ConversationHaltedError) as halt:
@@ -272,40 +281,16 @@ class AgentBreaker:
             },
         )
 
-    def _prepared(
-        self, target: Any, of_graph: str, of_bus: str, kwargs: dict[str, Any]
-    ) -> tuple[Callable[..., Any], AbstractContextManager[Any]]:
-        """What to call, and what watches it."""
-        from agentbreaker.bus import Bus
+    def _loop(self) -> asyncio.Runner:
+        """One loop for all runs of a test: a team of AutoGen belongs to the loop that it ran in first."""
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner
 
-        pregel = sys.modules.get("langgraph.pregel")
-        if pregel is not None and isinstance(target, pregel.Pregel):
-            from agentbreaker.integrations.langgraph import guard_graph
-
-            return getattr(guard_graph(target, self._guard), of_graph), nullcontext()
-        if isinstance(target, Bus):
-            return getattr(target, of_bus), nullcontext()
-        if type(target).__name__ == "GuardedGraph":
-            raise TypeError("this graph has a guard of its own; give the graph that it was made of")
-        if not callable(target):
-            raise TypeError(f"cannot run {type(target).__name__}: give a compiled LangGraph graph, a Bus or a function")
-        if "guard" in _parameters(target):
-            kwargs.setdefault("guard", self._guard)
-        return target, self._watching()
-
-    def _watching(self) -> AbstractContextManager[Any]:
-        """Watch LangGraph where it is in use; nothing is imported for its sake."""
-        if "langgraph" not in sys.modules:
-            return nullcontext()
-        from agentbreaker import watch
-
-        return watch(self._guard)
-
-    def _guarding(self, target: Any) -> AbstractContextManager[Any]:
-        """Give a bus the guard of the test for as long as it runs."""
-        from agentbreaker.bus import Bus
-
-        return _Lent(target, self._guard) if isinstance(target, Bus) else nullcontext()
+    def close(self) -> None:
+        """Close the loop that the test was given, if any."""
+        if self._runner is not None:
+            self._runner.close()
 
     def _of_ours(self, halt: ConversationHalted | ConversationHaltedError) -> None:
         """A halt of another guard is not the business of this test."""
@@ -313,21 +298,14 @@ class AgentBreaker:
             raise halt
 
 
-class _Lent(AbstractContextManager[None]):
-    """A bus with another guard."""
-
-    def __init__(self, bus: Any, guard: Guard) -> None:
-        self._bus, self._guard, self._own = bus, guard, bus.guard
-
-    def __enter__(self) -> None:
-        self._bus.guard = self._guard
-
-    def __exit__(self, *_: object) -> None:
-        self._bus.guard = self._own
+async def _awaited(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call within the loop: some frameworks look for it already then."""
+    return await call(*args, **kwargs)
 
 
-def _parameters(function: Callable[..., Any]) -> set[str]:
+def _loop_is_running() -> bool:
     try:
-        return set(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return set()
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agentbreaker.anonymise import ORIGIN, CannotAnonymiseError, anonymise, ending_of
 from agentbreaker.lexicon import ACKNOWLEDGING, lexicon
-from agentbreaker.message import Message, Tool, Usage
+from agentbreaker.message import Kind, Message, Tool, Usage
 from agentbreaker.policy import Policy
 from agentbreaker.replay import read_sources
 from agentbreaker.scenario import SCENARIO, scenarios_in, shipped
@@ -24,7 +24,7 @@ from agentbreaker.verdict import STEER_TEXT
 POLICY = Policy()
 FOLDERS = sorted(path.parent for path in shipped().glob(f"*/{SCENARIO}"))
 #: Conversations that no draw keeps: more would be a change for the worse.
-HARD = frozenset[str]()
+HARD = frozenset({"same-artefact-zh-1"})
 #: Names of the format, not of the recording.
 OURS = {"message", "tool_call", "tool_result", "handoff", "system", "user", "assistant", "tool"}
 HAN = re.compile("[\u3400-\u9fff]+")
@@ -115,6 +115,8 @@ def test_nothing_that_was_said_survives_in_any_family(folder: Path) -> None:
     """In each family, in English and in Chinese: no word is left, the verdict and the form are the same."""
     for messages, policy in conversations_of(folder).values():
         if messages[0].conversation_id in HARD:
+            with pytest.raises(CannotAnonymiseError, match="without changing the verdict"):
+                anonymise(messages, policy, name="c1")
             continue
         made = anonymise(messages, policy, name="c1")
         assert_anonymous(messages, made.messages)
@@ -127,52 +129,14 @@ def test_nothing_that_was_said_survives_in_any_family(folder: Path) -> None:
         )
 
 
-WORDS = [
-    "thanks",
-    "agreed",
-    "would",
-    "message",
-    "order",
-    "Zürich",
-    "поставка",
-    "Müller",
-    "customer_42",
-    "getOrderStatus",
-    "a1b2c3d4e5f6",
-    "12",
-    "1,044.50",
-    "404",
-    "https://shop.example.com/orders/1042?page=2",
-    "ann.lee@example.com",
-    "/srv/data/import.csv",
-    "2026-05-01T10:00:00Z",
-    "550e8400-e29b-41d4-a716-446655440000",
-    "error",
-    "timeout",
-    "running",
-    "pending",
-    "谢谢",
-    "收到",
-    "订单导入失败",
-    "李明在上海测过",
-    "ＴＨＡＮＫＳ",
-    "tha\u200bnks",
-    "ok",
-    "yes",
-    "the",
-    "with",
-    "their",
-    "ありがとう",
-    "한국어로",
-    "مرحبا",
-    "v1.2.3",
-    "H-52-2",
-    "step7",
-    "xqzvbkjw",
-    "not",
-    "found:",
-    "in_progress",
-]
+WORD_LIST = (
+    "thanks agreed would message order Zürich поставка Müller customer_42 getOrderStatus a1b2c3d4e5f6 12 1,044.50 404 "
+    "https://shop.example.com/orders/1042?page=2 ann.lee@example.com /srv/data/import.csv 2026-05-01T10:00:00Z "
+    "550e8400-e29b-41d4-a716-446655440000 error timeout running pending 谢谢 收到 订单导入失败 李明在上海测过 "
+    "ＴＨＡＮＫＳ tha\u200bnks ok yes the with their ありがとう 한국어로 مرحبا v1.2.3 H-52-2 step7 xqzvbkjw not found: "
+    "in_progress"
+)
+WORDS = WORD_LIST.split(" ")
 TEXTS = st.lists(st.sampled_from(WORDS) | st.text(min_size=1, max_size=12), min_size=0, max_size=14).map(" ".join)
 NAMES = st.sampled_from(["Planner", "Reviewer", "规划", "Bob", "bob", "tool-runner", "Ann Lee"])
 VALUES = st.recursive(
@@ -185,7 +149,9 @@ VALUES = st.recursive(
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
     """Any message."""
-    kind = draw(st.sampled_from(["message", "message", "message", "tool_call", "tool_result", "handoff", "system"]))
+    kind: Kind = draw(
+        st.sampled_from(["message", "message", "message", "tool_call", "tool_result", "handoff", "system"])
+    )
     tool = None
     if kind.startswith("tool"):
         result = draw(TEXTS) if kind == "tool_result" else None
@@ -248,7 +214,7 @@ def test_the_same_becomes_the_same() -> None:
     assert result.tool.result == f"{word.lower()} {number}"
     assert call.tool.call_id == result.tool.call_id == "c1"
     # A counter counts on.
-    assert first.content.endswith(f"{number}, then {number + 1}.")
+    assert first.content.endswith(f" {number + 1}.")
     again, other = anonymise(recording, POLICY, name="c1"), anonymise(recording, POLICY, name="c1", seed=1)
     assert again.messages == made.messages
     assert other.messages != made.messages

@@ -92,6 +92,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cli_scenario",
         "pytest_plugin",
         "pytest_run",
+        "pytest_targets",
         "_entry",
         "__main__",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,16 +13,21 @@ import pytest
 
 from tests.scenario_folders import quiet, runaway, save
 
+ROOT = Path(__file__).resolve().parents[1]
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
 HOSTILE = "\n::stop-commands::x ##[error]z \x1b[2J"
 
 
-def run_pytest(folder: Path, *arguments: str, ini: str = INI) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a folder."""
+def run_pytest(
+    folder: Path, *arguments: str, ini: str = INI, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a folder; `path` is where it finds modules besides."""
     (folder / "pytest.ini").write_text(ini)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *arguments]
     # Neither what this run was told nor that it is spread over processes is its child's business.
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    if path is not None:
+        own["PYTHONPATH"] = str(path)
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120, env=own)
 
 
@@ -301,6 +307,146 @@ def test_the_fixture_runs_graphs(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "-W", "ignore")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
+
+
+AUTOGEN = """
+import asyncio
+from itertools import count
+
+import pytest
+from autogen_agentchat.conditions import MaxMessageTermination
+from autogen_agentchat.teams import RoundRobinGroupChat
+
+from tests.integrations.autogen_teams import Model, forever, two
+
+
+def team():
+    return RoundRobinGroupChat(two(Model(forever())), termination_condition=MaxMessageTermination(60))
+
+
+def test_team(agentbreaker):
+    run = agentbreaker.run(team(), task="Plan the import.")
+    run.assert_halted(by=20)
+    assert "[agentbreaker]" in run.result.stop_reason
+    assert run.tokens > 0 and run.waste > 0.3
+    with pytest.raises(pytest.fail.Exception, match="laps of"):
+        run.assert_cycles_at_most(1)
+    with pytest.raises(pytest.fail.Exception, match="wasted in loops"):
+        run.assert_waste_at_most("10%")
+
+
+def test_team_twice(agentbreaker):
+    one = RoundRobinGroupChat(two(Model(forever())), termination_condition=MaxMessageTermination(3))
+    for more in (3, 6):
+        run = agentbreaker.run(one, task="Plan the import.")
+    run.assert_not_halted()
+
+
+@pytest.mark.asyncio
+async def test_team_async(agentbreaker):
+    (await agentbreaker.arun(team(), task="Plan the import.")).assert_halted()
+    with pytest.raises(TypeError, match="arun"):
+        agentbreaker.run(team(), task="Plan the import.")
+
+
+def test_team_in_a_function(agentbreaker):
+    from agentbreaker.integrations.autogen import guard_team
+
+    def plan(*, guard):
+        mine = team()
+        guard_team(mine, guard)
+        return asyncio.run(mine.run(task="Plan the import."))
+
+    agentbreaker.run(plan).assert_halted()
+"""
+
+AGENT_FRAMEWORK = """
+import pytest
+from agent_framework import Agent
+
+from tests.integrations.agent_framework_shapes import THANKS, Board, Client, chat_of
+from tests.integrations.scripts import Script, Turn
+
+
+def workflow():
+    turns = tuple(Turn(("ann", "bob")[i % 2], THANKS[i % len(THANKS)]) for i in range(60))
+    return chat_of(Script("thanks", ("ann", "bob"), "Plan the import.", turns, True), Board())
+
+
+def test_agent(agentbreaker):
+    clerk = Agent(Client(["The import is planned for Tuesday."]), name="clerk")
+    run = agentbreaker.run(clerk, "Plan the import.")
+    run = agentbreaker.run(clerk, "Plan the import.")
+    run.assert_not_halted()
+    assert run.tokens == 30
+    assert "Tuesday" in run.result.text
+
+
+def test_workflow(agentbreaker):
+    run = agentbreaker.run(workflow(), "Plan the import.")
+    run.assert_halted()
+    assert run.result is not None and run.waste > 0.1
+    with pytest.raises(pytest.fail.Exception, match="laps of"):
+        run.assert_cycles_at_most(0)
+
+
+@pytest.mark.asyncio
+async def test_workflow_async(agentbreaker):
+    (await agentbreaker.arun(workflow(), "Plan the import.")).assert_halted()
+"""
+
+AG2 = """
+import pytest
+from ag2 import Agent
+
+from tests.integrations.ag2_agents import Model, calls
+
+
+def agent():
+    def look(place: str) -> str:
+        "Look somewhere."
+        return "nothing there"
+
+    lines = (calls(("look", {"place": "harbour"})) for _ in range(200))
+    return Agent("alice", config=Model(lines), tools=[look])
+
+
+def test_agent(agentbreaker):
+    run = agentbreaker.run(agent(), "Find the ship.")
+    run.assert_halted()
+    assert "[agentbreaker]" in str(run.result.body)
+
+
+@pytest.mark.asyncio
+async def test_agent_async(agentbreaker):
+    (await agentbreaker.arun(agent(), "Find the ship.")).assert_halted()
+"""
+
+
+@pytest.mark.parametrize(
+    ("framework", "text", "passed"),
+    [("autogen_agentchat", AUTOGEN, 4), ("agent_framework", AGENT_FRAMEWORK, 3), ("ag2", AG2, 2)],
+    ids=["autogen", "agent-framework", "ag2"],
+)
+@pytest.mark.parametrize("processes", ["0", "2"], ids=["alone", "xdist"])
+def test_the_fixture_runs_frameworks(tmp_path: Path, framework: str, text: str, passed: int, processes: str) -> None:
+    """Teams, workflows and agents of each framework, real ones with scripted models, alone and under xdist."""
+    if processes != "0":
+        pytest.importorskip("xdist")
+    if importlib.util.find_spec(framework) is None or (framework == "ag2" and not _has_new_ag2()):
+        pytest.skip(f"{framework} is not installed")
+    (tmp_path / "test_user.py").write_text(text)
+    spread = [] if processes == "0" else ["-n", processes]
+    done = run_pytest(tmp_path, "-W", "ignore", "--junit-xml", "j.xml", *spread, path=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{passed} passed" in done.stdout
+    figures = [each for each in properties(tmp_path / "j.xml").values() if each]
+    assert len(figures) == passed
+    assert all(int(each["agentbreaker.messages"]) > 0 for each in figures)
+
+
+def _has_new_ag2() -> bool:
+    return importlib.util.find_spec("ag2.network") is not None
 
 
 def test_a_marker_that_cannot_be_used_is_told(tmp_path: Path) -> None:

@@ -72,5 +72,8 @@ def agentbreaker(request: pytest.FixtureRequest) -> Iterator[AgentBreaker]:
     from agentbreaker.pytest_run import AgentBreaker
 
     breaker = AgentBreaker.of_test(request)
-    yield breaker
+    try:
+        yield breaker
+    finally:
+        breaker.close()
     breaker.record(request.node)
