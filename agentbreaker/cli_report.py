@@ -20,8 +20,11 @@ from agentbreaker.accounting import Accountant
 from agentbreaker.cli_files import (
     EXIT_UNREADABLE,
     FORMAT_HELP,
+    JOBS_HELP,
     MAP_HELP,
+    advance_of,
     columns_of,
+    jobs_of,
     progress_bar,
     read_files,
     refuse_to_overwrite,
@@ -29,9 +32,12 @@ from agentbreaker.cli_files import (
 )
 from agentbreaker.currency import Currency
 from agentbreaker.errors import TranscriptError
+from agentbreaker.interrupt import EXIT_INTERRUPTED, interruptible
 from agentbreaker.message import Message
+from agentbreaker.parallel import replay_files
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
+from agentbreaker.replay import ConversationReport, ReplayReport
 from agentbreaker.report.terminal import print_unreadable, reading_of
 from agentbreaker.report.waste_files import ReportFormat, format_of, render
 from agentbreaker.report.waste_terminal import print_waste
@@ -80,6 +86,7 @@ def report_command(
     ] = False,
     format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
     columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    jobs: Annotated[str, typer.Option("--jobs", "-j", help=JOBS_HELP)] = "1",
 ) -> None:
     """Where the money went: what loops have cost, what halting them would save, and each halt on a page."""
     rules = Policy(policy)
@@ -95,6 +102,7 @@ def report_command(
     if format_name is not None:
         find_format(format_name)
     names = columns_of(columns)
+    processes = jobs_of(jobs)
     book = read_outcomes(str(outcomes)) if outcomes is not None else None
     files = expand_paths(paths)
     read = ReadReport()
@@ -103,15 +111,36 @@ def report_command(
     progress = progress_bar(errors, "reading")
     with ExitStack() as stack:
         places = stack.enter_context(_readable_twice(files))
+        stop = stack.enter_context(interruptible())
         stack.enter_context(progress or nullcontext())
         readings = 0
 
-        def messages() -> Iterator[tuple[str, Message]]:
+        def replayed(policy: Policy, totals: ReplayReport, keep: int) -> Iterator[ConversationReport]:
             nonlocal readings
             readings += 1
             # What is wrong with a file is told once.
             noted, faults = (read, broken) if readings == 1 else (ReadReport(), [])
-            reader = read_files(list(places), strict, noted, faults, progress, format_name=format_name, columns=names)
+            for conversation in replay_files(
+                list(places),
+                policy,
+                jobs=processes,
+                strict=strict,
+                format_name=format_name,
+                columns=names,
+                progress=advance_of(progress, list(places)),
+                read=noted,
+                broken=faults,
+                report=totals,
+                keep_incidents=keep,
+                priced=True,
+                stop=stop,
+            ):
+                yield conversation.model_copy(update={"source": places[conversation.source]})
+
+        def messages() -> Iterator[tuple[str, Message]]:
+            reader = read_files(
+                list(places), strict, ReadReport(), [], progress, format_name=format_name, columns=names
+            )
             for place, message in reader:
                 yield places[place], message
 
@@ -123,7 +152,9 @@ def report_command(
             outcomes=book,
             candidates=candidates,
             incidents=incidents,
+            replayed=replayed,
             reading=lambda _: _reading(read, len(files) - len(broken)),
+            interrupted=lambda: stop.cut_short,
         )
     if output_format is ReportFormat.TEXT:
         print_waste(Console(highlight=False), result)
@@ -135,6 +166,8 @@ def report_command(
     for error in [*read.errors, *broken]:
         error.path = places.get(error.path, error.path)
     print_unreadable(errors, read, broken)
+    if not result.complete:
+        raise SystemExit(EXIT_INTERRUPTED)
     if broken:
         raise SystemExit(EXIT_UNREADABLE)
 

@@ -27,6 +27,7 @@ from agentbreaker.errors import AgentBreakerError, ConfigError, TranscriptError
 from agentbreaker.interrupt import Interruption
 from agentbreaker.parallel_merge import Merge
 from agentbreaker.policy import Policy
+from agentbreaker.pricing import Pricing
 from agentbreaker.printable import printable
 from agentbreaker.replay import KEPT_INCIDENTS, ConversationReport, ReplayReport, ReplayRun
 from agentbreaker.transcripts.files import Advance, read_files_to_the_end, recordings
@@ -82,6 +83,7 @@ def replay_files(
     broken: list[TranscriptError] | None = None,
     report: ReplayReport | None = None,
     keep_incidents: int = KEPT_INCIDENTS,
+    priced: bool = False,
     stop: Interruption | None = None,
 ) -> Iterator[ConversationReport]:
     """Replay files and yield what became of each conversation, whatever the number of processes.
@@ -106,6 +108,8 @@ def replay_files(
         broken: Takes the files that could not be read at all.
         report: Adds up the totals.
         keep_incidents: How many halts keep their evidence.
+        priced: Whether what has tokens and no recorded price gets that of the policy and of the tables, so that budgets
+            in money hold and costs are whole.
         stop: Ends the reading early; what was read until then is yielded.
 
     Raises:
@@ -124,7 +128,8 @@ def replay_files(
     report = ReplayReport() if report is None else report
     stop = Interruption() if stop is None else stop
     if jobs == 1:
-        run = ReplayRun(rules, report, keep_incidents=keep_incidents, embedder=embedder)
+        pricing = Pricing.of(rules.settings.prices) if priced else None
+        run = ReplayRun(rules, report, keep_incidents=keep_incidents, embedder=embedder, pricing=pricing)
         messages = read_files_to_the_end(
             files,
             strict=strict,
@@ -145,6 +150,7 @@ def replay_files(
         "format": format_name,
         "columns": dict(columns) if columns else None,
         "keep_incidents": keep_incidents,
+        "priced": priced,
         "advance": progress is not None,
         "of": jobs,
     }

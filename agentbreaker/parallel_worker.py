@@ -19,6 +19,7 @@ from agentbreaker.errors import AgentBreakerError, TranscriptError
 from agentbreaker.interrupt import Interruption
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
+from agentbreaker.pricing import Pricing
 from agentbreaker.replay import ReplayReport, ReplayRun, report_of
 from agentbreaker.transcripts.files import read_file, size_of
 from agentbreaker.transcripts.reading import ReadReport
@@ -82,11 +83,13 @@ class _Work:
         self._read = ReadReport()
         self._messages = 0
         self._share = Share(job["number"], job["of"], self._pass)
+        policy = Policy(**job["policy"])
         self._run = ReplayRun(
-            Policy(**job["policy"]),
+            policy,
             self._totals,
             keep_incidents=job["keep_incidents"],
             place=lambda: self._share.position,
+            pricing=Pricing.of(policy.settings.prices) if job["priced"] else None,
         )
 
     def _pass(self, conversation_id: bytes) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbreaker.currency import Currency
 from agentbreaker.errors import ConfigError
-from agentbreaker.message import Usage
+from agentbreaker.message import Message, Usage
 from agentbreaker.printable import printable
 
 if TYPE_CHECKING:
@@ -164,6 +164,11 @@ class Pricing:
         if price is None:
             self._miss(model, usage.total)
         return price
+
+    def fill(self, message: Message) -> None:
+        """Give a message the price of its tokens, if it has none on record; 0 beside tokens counts as none."""
+        if message.usage is not None and not message.cost_usd:
+            message.cost_usd = self.quote(message.model, message.usage)
 
     def bill(self, model: str | None, usage: Usage) -> Bill:
         """Return the tokens of one call of `model` with their price."""

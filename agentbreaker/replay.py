@@ -25,6 +25,7 @@ from agentbreaker.verdict import Decision
 
 if TYPE_CHECKING:
     from agentbreaker.embedding import Embedder
+    from agentbreaker.pricing import Pricing
 
 __all__ = [
     "KEPT_INCIDENTS",
@@ -211,6 +212,7 @@ class ReplayRun:
         report: Adds up the totals.
         keep_incidents, watch, embedder: As :func:`replay`.
         place: Says where in the source the latest message is; without it they are counted.
+        pricing: Prices what has tokens and no recorded price, so that budgets in money hold.
 
     Attributes:
         report: As given.
@@ -227,8 +229,10 @@ class ReplayRun:
         watch: Callable[[int, Message, Decision], object] | None = None,
         embedder: Embedder | None = None,
         place: Callable[[], int] | None = None,
+        pricing: Pricing | None = None,
     ) -> None:
         self.report = report
+        self._pricing = pricing
         self.room = Room(policy.settings.conversations.max_conversations, self._leave)
         self.halts: list[int] = []
         self._watch = watch
@@ -265,6 +269,8 @@ class ReplayRun:
         """Observe and count a message."""
         conversation_id = message.conversation_id
         self._taken += 1
+        if self._pricing is not None:
+            self._pricing.fill(message)
         entered = conversation_id != self.room.latest and self.room.enter(conversation_id)
         tally = self._tallies.find(conversation_id)
         if tally is None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from agentbreaker.accounting import Accountant
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
-from agentbreaker.pricing import Pricing
-from agentbreaker.replay import ReplayReport, replay
+from agentbreaker.replay import ConversationReport, ReplayReport, ReplayRun
 from agentbreaker.waste.books import Books
 from agentbreaker.waste.draft import Draft
 from agentbreaker.waste.evidence import Evidence
@@ -26,10 +25,12 @@ from agentbreaker.waste.trials import Candidate
 if TYPE_CHECKING:
     from agentbreaker.waste.outcomes import OutcomeBook
 
-__all__ = ["Reading", "analyse"]
+__all__ = ["Reading", "Replaying", "analyse"]
 
-#: Reads the recordings from the beginning; called once for each reading.
+#: Reads the recordings from the beginning.
 Reading = Callable[[], Iterable[tuple[str, Message]]]
+#: Replays them under a policy: adds up the totals, and keeps the evidence of so many halts.
+Replaying = Callable[[Policy, ReplayReport, int], Iterable[ConversationReport]]
 
 
 def analyse(
@@ -41,38 +42,42 @@ def analyse(
     outcomes: OutcomeBook | None = None,
     candidates: Sequence[Candidate] = (),
     incidents: int = 20,
+    replayed: Replaying | None = None,
     reading: Callable[[ReplayReport], str] = lambda totals: f"read {totals.messages:,} messages",
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Replay recordings and put every token where it belongs.
 
     Args:
-        read: Reads the recordings; called once for the replay, once for each candidate, and once for the books.
+        read: Reads the recordings; called once for the books, and for each replay that `replayed` does not do.
         policy: What is in force.
         made_at: The time of the report.
         accountant: Prices the messages; a fresh one, as its totals are those of the report.
         outcomes: What became of the conversations.
-        candidates: Policies to compare with.
+        candidates: Policies to compare with; an interrupted report has none.
         incidents: Pages at most.
+        replayed: Replays the recordings in another way, such as in several processes.
         reading: Says what was read, called after the first reading.
-        interrupted: Whether to come to an end: what was read so far is reported.
+        interrupted: Asked after the first reading: whether it was cut short, so that the figures cover what was read.
 
     Raises:
         ConfigError: A policy cannot be used.
         TranscriptError: Whatever `read` raises.
     """
+
+    def replays(rules: Policy, totals: ReplayReport, keep: int) -> Iterator[ConversationReport]:
+        return ReplayRun(rules, totals, keep_incidents=keep, pricing=accountant.pricing).over(read())
+
+    replaying = replayed or replays
     first = FirstReading(incidents, outcomes)
     totals = ReplayReport()
-    for conversation in replay(
-        _priced(read(), accountant.pricing, interrupted), policy, report=totals, keep_incidents=KEPT_INCIDENTS
-    ):
+    for conversation in replaying(policy, totals, KEPT_INCIDENTS):
         first.take(conversation)
     complete = not interrupted()
     said = reading(totals)
-    for candidate in candidates:
-        for conversation in replay(
-            islice(_priced(read(), accountant.pricing), totals.messages), candidate.policy, keep_incidents=0
-        ):
+    tried = candidates if complete else ()
+    for candidate in tried:
+        for conversation in replaying(candidate.policy, ReplayReport(), 0):
             candidate.take(conversation)
     evidence = {
         key: Evidence(first.found[key], keep_excerpts=policy.settings.conversations.keep_excerpts)
@@ -82,7 +87,7 @@ def analyse(
         accountant,
         first.found,
         evidence=evidence,
-        trials=[candidate.halts for candidate in candidates],
+        trials=[candidate.halts for candidate in tried],
         outcomes=outcomes,
     )
     for source, message in islice(read(), totals.messages):
@@ -92,18 +97,6 @@ def analyse(
         made_at=made_at,
         reading=said,
         complete=complete,
-        candidates=candidates,
+        candidates=tried,
         evidence=evidence,
     )
-
-
-def _priced(
-    messages: Iterable[tuple[str, Message]], pricing: Pricing, interrupted: Callable[[], bool] = lambda: False
-) -> Iterator[tuple[str, Message]]:
-    """Give every message that has a usage its price, so that budgets in money hold; end when interrupted."""
-    for source, message in messages:
-        if interrupted():
-            return
-        if message.cost_usd is None and message.usage is not None:
-            message.cost_usd = pricing.quote(message.model, message.usage)
-        yield source, message

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentbreaker import Message, Policy
+from agentbreaker.accounting import Accountant
+from agentbreaker.interrupt import Interruption
+from agentbreaker.replay import ConversationReport, ReplayReport, ReplayRun
+from agentbreaker.waste.analysis import analyse
 from agentbreaker.waste.outcomes import OutcomeBook
 from agentbreaker.waste.trials import candidates_of
-from tests.waste.recordings import FACTS, honest, report_of, runaway, said, with_a_tool
+from tests.waste.recordings import FACTS, START, honest, report_of, runaway, said, with_a_tool
 
 
 def test_a_runaway_is_told_from_honest_work() -> None:
@@ -173,22 +179,31 @@ def test_days_give_a_forecast_and_too_few_give_a_reason() -> None:
 
 
 def test_an_interrupted_reading_is_reported_as_far_as_it_went() -> None:
-    """After an interruption the figures cover what was read, and both readings end at the same message."""
-    from agentbreaker.accounting import Accountant
-    from agentbreaker.waste.analysis import analyse
-    from tests.waste.recordings import START
-
+    """After an interruption the figures cover what was read, in both readings, and no policies are compared."""
     messages = [("t", message) for message in (*honest(), *runaway())]
-    left = iter([False] * 12 + [True] * 100)
+    asked = Interruption()
+
+    def replayed(policy: Policy, totals: ReplayReport, keep: int) -> Iterator[ConversationReport]:
+        def until_then() -> Iterator[tuple[str, Message]]:
+            for number, pair in enumerate(messages):
+                if number == 12:
+                    asked.ask()
+                yield pair
+
+        return ReplayRun(policy, totals, keep_incidents=keep).over(asked.over(until_then()))
+
     report = analyse(
         lambda: iter(messages),
         Policy(),
         made_at=START,
         accountant=Accountant(),
-        interrupted=lambda: next(left),
+        candidates=candidates_of(["ladder.halt=3"], Policy()),
+        replayed=replayed,
+        interrupted=lambda: asked.cut_short,
     )
     assert not report.complete
-    assert (report.messages, report.spend.messages) == (12, 12)
+    assert (report.messages, report.spend.messages) == (13, 13)
+    assert report.trials == ()
 
 
 def test_only_the_most_expensive_halts_get_a_page() -> None:
