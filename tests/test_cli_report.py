@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -128,3 +133,36 @@ def test_nothing_wrong_is_good_news(cli: Cli, tmp_path: Path) -> None:
     done = cli("report", "runs.jsonl")
     assert "no loop was found" in " ".join(done.out.split())
     assert "What to do" not in done.out
+
+
+def test_several_processes_give_the_same_report(cli: Cli, tmp_path: Path) -> None:
+    """Whatever the number of processes, the figures and the pages are those of one."""
+    save(tmp_path / "a.jsonl", quiet("good"), runaway("bad", usage=USAGE), runaway("worse", usage=USAGE))
+    save(tmp_path / "b.jsonl", runaway("other"))
+    one, two = (json.loads(cli("report", "a.jsonl", "b.jsonl", "-f", "json", "--jobs", jobs).out) for jobs in "12")
+    one.pop("made_at"), two.pop("made_at")
+    assert one == two
+    wrong = cli("report", "a.jsonl", "--jobs", "many")
+    assert (wrong.code, "--jobs" in wrong.err) == (2, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_gives_the_partial_report(tmp_path: Path, jobs: str) -> None:
+    """The report covers what was read so far, says so, and the exit code tells."""
+    lines = [json.dumps(line) for number in range(8000) for line in runaway(f"run-{number}")]
+    (tmp_path / "big.jsonl").write_text("\n".join(lines) + "\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agentbreaker", "report", "big.jsonl", "-f", "json", "--jobs", jobs],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    document = json.loads(out)
+    assert document["complete"] is False
+    assert 0 < document["messages"] < len(lines)
+    assert b"Traceback" not in err
