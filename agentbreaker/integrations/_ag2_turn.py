@@ -150,10 +150,13 @@ def usage_of(response: ModelResponse) -> Usage | None:
 
 
 def _limits(config: Any) -> tuple[str | None, int | None]:
-    """The model that an agent is configured with, and the most tokens that it may write."""
-    model = getattr(config, "model", None)
-    caps = (getattr(config, name, None) for name in _OUTPUT_CAPS)
-    most = next((cap for cap in caps if isinstance(cap, int) and cap > 0), None)
+    """The model that an agent is configured with, and the most tokens that it may write, as far as it tells."""
+    told: dict[str, Any] = {}
+    for name in ("model", *_OUTPUT_CAPS):
+        with suppress(Exception):  # some configurations raise what they do not have, as AG2's own for tests
+            told[name] = getattr(config, name)
+    model = told.pop("model", None)
+    most = next((cap for cap in told.values() if isinstance(cap, int) and cap > 0), None)
     return (model if isinstance(model, str) else None), most
 
 

@@ -33,6 +33,7 @@ from ag2.network import (
     RuleBasedArbiter,
     TransitionGraph,
 )
+from ag2.testing import TestConfig
 
 from agentbreaker import Action, ConversationHaltedError, Guard, Message, Policy
 from agentbreaker.integrations.ag2 import AG2Breaker
@@ -820,6 +821,17 @@ async def test_money_is_held_before_a_call_and_counted_after_it() -> None:
     assert 0.05 <= account.cost_usd <= 0.2
     assert account.held_usd == pytest.approx(0.0, abs=1e-12)
     assert account.unpriced_tokens == 0
+
+
+async def test_a_configuration_that_does_not_tell_its_model() -> None:
+    """Some raise on being asked, as AG2's own for tests: the call is made, and held at the ceiling of the pricing."""
+    policy = Policy(budgets={"max_tokens": 100_000})
+    breaker, lines = AG2Breaker(policy=policy), ["It leaves at 9:45."]
+    with pytest.raises(NotImplementedError):
+        _ = TestConfig().model
+    reply = await Agent("finder", config=TestConfig(*lines), middleware=[breaker]).ask("When does the ferry leave?")
+    assert reply.body == "It leaves at 9:45."
+    assert not breaker.faults
 
 
 async def test_a_call_that_fails_holds_nothing() -> None:
