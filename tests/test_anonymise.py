@@ -149,7 +149,9 @@ VALUES = st.recursive(
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
     """Any message."""
-    kind: Kind = draw(st.sampled_from(["message", "message", "message", "tool_call", "tool_result", "handoff", "system"]))
+    kind: Kind = draw(
+        st.sampled_from(["message", "message", "message", "tool_call", "tool_result", "handoff", "system"])
+    )
     tool = None
     if kind.startswith("tool"):
         result = draw(TEXTS) if kind == "tool_result" else None
