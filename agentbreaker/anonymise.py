@@ -28,8 +28,10 @@ __all__ = ["ORIGIN", "Anonymised", "CannotAnonymiseError", "Ending", "anonymise"
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 #: Ways to replace everything that are tried.
 _DRAWS = 48
+#: Other verdicts that the error names.
+_NAMED = 4
 #: What becomes of Chinese acknowledgements in one draw after the other: the later ones keep more, and the verdict.
-_THANKS = (Thanks.REPLACED,) * 12 + (Thanks.KEPT,) * 12 + (Thanks.SPELLED,) * 24
+_THANKS = (Thanks.REPLACED,) * 8 + (Thanks.KEPT,) * 4 + (Thanks.SPELLED,) * 36
 
 
 class CannotAnonymiseError(AgentBreakerError):
@@ -124,7 +126,7 @@ def anonymise(messages: Sequence[Message], policy: Policy, *, name: str, seed: i
         raise CannotAnonymiseError(f"cannot be anonymised: in each of {_DRAWS} draws a word of it came out again")
     raise CannotAnonymiseError(
         f"cannot be anonymised without changing the verdict: the recording is {ending}, and what {_DRAWS} draws made "
-        f"of it is {', or '.join(seen)}; try another --seed, or write the scenario by hand"
+        f"of it is {', or '.join(list(seen)[:_NAMED])}; try another --seed, or write the scenario by hand"
     )
 
 

@@ -105,7 +105,7 @@ class Disguise:
         if cues_everywhere:
             judged = {word.lower() for word in words}
         self._words = Words(rng, originals, slots, words, judged)
-        self._characters = Characters(rng, runs, slots, thanks)
+        self._characters = Characters(rng, runs, thanks)
         # Last, as a figure is taken for a counter if the one before it shares its slot with anything.
         self._figures = Figures(rng, numbers, slots)
 
