@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -29,7 +30,7 @@ def test_counters_count_on() -> None:
     """Numbers that follow on each other still do, and no others come to."""
     numbers = [1041, 1042, 1043, 1060, 7300, 7301]
     moved = [int(figures(*map(str, numbers)).of(str(number))) for number in numbers]
-    assert [b - a == 1 for a, b in zip(moved, moved[1:], strict=False)] == [True, True, False, False, True]
+    assert [b - a == 1 for a, b in pairwise(moved)] == [True, True, False, False, True]
     assert not set(moved) & set(numbers)
     decimals = [float(figures("0.25", "0.26").of(token)) for token in ("0.25", "0.26")]
     assert decimals[1] - decimals[0] == pytest.approx(0.01)
