@@ -11,8 +11,8 @@ from agentbreaker.anonymise import Anonymised, Ending
 from agentbreaker.errors import ConfigError
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
-from agentbreaker.scenario import SCENARIO, read_tables, scenarios_in
-from agentbreaker.scenario_writer import Expected, Plan, check_name, name_for, plan_of, write_scenario
+from agentbreaker.scenario import SCENARIO, Expected, read_tables, scenarios_in
+from agentbreaker.scenario_writer import Plan, check_name, name_for, plan_of, write_scenario
 
 HALTED = Ending("AB201", 11, 10, 7)
 QUIET = Ending(None, None, None, None)
