@@ -28,8 +28,10 @@ __all__ = ["ORIGIN", "Anonymised", "CannotAnonymiseError", "Ending", "anonymise"
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 #: Ways to replace everything that are tried.
 _DRAWS = 48
+#: Other verdicts that the error names.
+_NAMED = 4
 #: What becomes of Chinese acknowledgements in one draw after the other: the later ones keep more, and the verdict.
-_THANKS = (Thanks.REPLACED,) * 12 + (Thanks.KEPT,) * 12 + (Thanks.SPELLED,) * 24
+_THANKS = (Thanks.REPLACED,) * 8 + (Thanks.KEPT,) * 4 + (Thanks.SPELLED,) * 36
 
 
 class CannotAnonymiseError(AgentBreakerError):
@@ -103,14 +105,15 @@ def anonymise(messages: Sequence[Message], policy: Policy, *, name: str, seed: i
     """
     texts = [text for message in messages for text in texts_of(message)]
     results = [text for message in messages if message.kind == "tool_result" for text in _said(message)]
-    ending, traces = ending_of(messages, policy), Traces(texts)
+    ids = [one for message in messages for one in _ids_of(message)]
+    ending, traces = ending_of(messages, policy), Traces([*texts, *ids])
     seen: dict[str, None] = {}
     kept = 0
     for draw in range(_DRAWS):
         # A string seeds the same on every Python and machine.
         rng = Random(f"{seed}/{draw}")  # noqa: S311 - no secret
         thanks = _THANKS[draw]
-        disguise = Disguise(rng, texts, results, cues_everywhere=draw % 2 == 1, thanks=thanks)
+        disguise = Disguise(rng, texts, results, ids, cues_everywhere=draw % 2 == 1, thanks=thanks)
         mask = _Mask(disguise, name)
         others = [_as_read(mask.of(message), number) for number, message in enumerate(messages)]
         if traces.shared(Traces(text for message in others for text in texts_of(message)), thanks):
@@ -124,7 +127,7 @@ def anonymise(messages: Sequence[Message], policy: Policy, *, name: str, seed: i
         raise CannotAnonymiseError(f"cannot be anonymised: in each of {_DRAWS} draws a word of it came out again")
     raise CannotAnonymiseError(
         f"cannot be anonymised without changing the verdict: the recording is {ending}, and what {_DRAWS} draws made "
-        f"of it is {', or '.join(seen)}; try another --seed, or write the scenario by hand"
+        f"of it is {', or '.join(list(seen)[:_NAMED])}; try another --seed, or write the scenario by hand"
     )
 
 
@@ -139,6 +142,13 @@ def texts_of(message: Message) -> Iterator[str]:
         yield tool.name
         yield from (text for text in (tool.result,) if text)
         yield from _leaves(tool.arguments)
+
+
+def _ids_of(message: Message) -> Iterator[str]:
+    """Yield what is left out, and must not come out by chance either."""
+    call_id = message.tool.call_id if message.tool is not None else None
+    ids = (message.conversation_id, message.message_id, message.parent_id, message.run_id, call_id)
+    yield from (one for one in ids if one)
 
 
 def _said(message: Message) -> Iterator[str]:

@@ -16,8 +16,8 @@ from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from agentbreaker.anonymise_words import Cue, Slots, cue_of
-from agentbreaker.lexicon import ACKNOWLEDGING, class_of, lexicon
+from agentbreaker.anonymise_words import Cue, cue_of
+from agentbreaker.lexicon import ACKNOWLEDGING, class_of, lexicon, slot_of
 
 if TYPE_CHECKING:
     from random import Random
@@ -33,7 +33,7 @@ class Thanks(enum.Enum):
     SPELLED = enum.auto()
 
 
-_TRIES = 16
+_TRIES, _FEW = 16, 400
 _REPAIRS = 60
 #: Words by which a result is judged.
 _CUE_LIST = (
@@ -101,16 +101,25 @@ class Characters:
     Args:
         rng: Draws the replacements.
         runs: Every run of the recording.
-        slots: Which words are taken for one.
         thanks: What becomes of the pairs that acknowledge.
     """
 
-    def __init__(self, rng: Random, runs: Iterable[str], slots: Slots, thanks: Thanks = Thanks.REPLACED) -> None:
+    def __init__(self, rng: Random, runs: Iterable[str], thanks: Thanks = Thanks.REPLACED) -> None:
         self._keep_thanks = thanks is not Thanks.REPLACED
         self._rng = rng
-        self._slots = slots
         self._runs = list(dict.fromkeys(runs))
         self._pairs = pairs_of(self._runs)
+        # The engine remembers pairs in few bits, and takes some for one that came before: as many as before, and
+        # as far as possible those, must be taken so again, else what is new would become more or less.
+        self._rank: dict[str, int] = {}
+        self._late: dict[str, bool] = {}
+        slots: set[int] = set()
+        for pair in (a + b for run in self._runs for a, b in pairwise(run)):
+            if pair not in self._rank:
+                self._rank[pair] = len(self._rank)
+                self._late[pair] = (slot := slot_of(pair.encode())) in slots
+                slots.add(slot)
+        self._taken: dict[int, str] = {}
         self._image: dict[str, str] = {}
         self._thanks: dict[str, str] = {}
         self._cues: dict[str, str | None] = {}
@@ -161,7 +170,9 @@ class Characters:
         # All are taken: one then stands for two.
         free = free or [one for one in stock if one != character]
         best, least = character, 1 << 30
-        for one in self._rng.sample(free, min(_TRIES, len(free))):
+        # A character with few neighbours can be made to fit them all.
+        tries = min(len(free), max(_TRIES, _FEW // (1 + len(self._next[character]))))
+        for one in self._rng.sample(free, tries):
             wrong = self._wrong(character, one)
             if wrong < least:
                 best, least = one, wrong
@@ -170,9 +181,21 @@ class Characters:
         self._image[character] = best
         self._used.add(best)
         for pair in self._next[character]:
-            other = self._image.get(pair[0]), self._image.get(pair[1])
-            if other[0] is not None and other[1] is not None:
-                self._slots.take(pair, other[0] + other[1])
+            first, second = self._image.get(pair[0]), self._image.get(pair[1])
+            if first is not None and second is not None:
+                slot = slot_of((first + second).encode())
+                before = self._taken.get(slot)
+                if before is None or self._rank[pair] < self._rank[before]:
+                    self._taken[slot] = pair
+
+    def _misread(self, pair: str, image: str) -> int:
+        """How many pairs would be taken for an earlier one that were not, or the other way round."""
+        before = self._taken.get(slot_of(image.encode()))
+        if before is None or before == pair:
+            return int(self._late[pair])
+        if self._rank[before] < self._rank[pair]:
+            return int(not self._late[pair])
+        return int(self._late[pair]) + int(not self._late[before])
 
     def _wrong(self, character: str, image: str) -> int:
         """How much is wrong with an image: pairs that would survive count most, then those that would weigh other."""
@@ -184,7 +207,7 @@ class Characters:
                 continue
             other = first + second
             wrong += 1000 * (other in self._pairs) + 10 * (_class(other) != _class(pair))
-            wrong += not self._slots.alike(pair, other)
+            wrong += self._misread(pair, other)
         return wrong
 
     def _thank(self, pair: str) -> str:

@@ -70,6 +70,7 @@ class Disguise:
         rng: Draws the replacements.
         texts: All texts of the recording.
         results: Those of them that are results of tools.
+        others: Texts that will not be asked for, whose words must not come out either.
         cues_everywhere: Whether words and phrases by which a result is judged (``not found``) are kept as such in all
             texts.
         thanks: What becomes of pairs of Chinese characters that acknowledge.
@@ -80,6 +81,7 @@ class Disguise:
         rng: Random,
         texts: Iterable[str],
         results: Iterable[str] = (),
+        others: Iterable[str] = (),
         *,
         cues_everywhere: bool = False,
         thanks: Thanks = Thanks.REPLACED,
@@ -98,14 +100,14 @@ class Disguise:
                     if token.isascii() and token.isalpha():
                         words.setdefault(token)
                     numbers += [token] if _NUMBER.fullmatch(token) else re.findall("[0-9]+", token)
-        originals = frozenset(Traces(texts).words)
+        originals = frozenset(Traces([*texts, *others]).words)
         self._originals = originals
         slots = Slots()
         judged = {word.lower() for text in results for word in re.findall("[A-Za-z]+", undisguised(text))}
         if cues_everywhere:
             judged = {word.lower() for word in words}
         self._words = Words(rng, originals, slots, words, judged)
-        self._characters = Characters(rng, runs, slots, thanks)
+        self._characters = Characters(rng, runs, thanks)
         # Last, as a figure is taken for a counter if the one before it shares its slot with anything.
         self._figures = Figures(rng, numbers, slots)
 

@@ -15,8 +15,7 @@ from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.report.terminal import count_of, print_unreadable
-from agentbreaker.scenario import Outcome, shipped
-from agentbreaker.scenario_writer import Expected
+from agentbreaker.scenario import Expected, Outcome, shipped
 from agentbreaker.transcripts import ReadReport, expand_paths
 from agentbreaker.transcripts.formats import find_format
 

@@ -224,7 +224,7 @@ def class_of(code: int) -> int:
     """What a code says of a word but for which word it is: weight, number or identifier, acknowledging; 0 for grammar.
 
     >>> words = lexicon()
-    >>> class_of(words[b"thanks"]) == class_of(words[b"agreed"]) != class_of(words[b"Zanzibar"])
+    >>> class_of(words[b"thanks"]) == class_of(words[b"agreed"]) != class_of(words[b"zanzibar"])
     True
     """
     return code & (WEIGHT_MASK | NUMERIC | ACKNOWLEDGING)

@@ -30,6 +30,7 @@ __all__ = [
     "SCENARIO",
     "TOLERANCE",
     "Expectation",
+    "Expected",
     "Outcome",
     "Scenario",
     "Table",
@@ -60,6 +61,13 @@ class Outcome(enum.StrEnum):
     OTHER_DETECTOR = "other detector"
     FALSE_HALT = "false halt"
     WARNED = "warned"
+
+
+class Expected(enum.StrEnum):
+    """What must become of a conversation."""
+
+    RUNAWAY = "runaway"
+    LEGITIMATE = "legitimate"
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import re
 import tomllib
@@ -17,11 +16,11 @@ from agentbreaker.detectors import DETECTORS
 from agentbreaker.errors import ConfigError
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
-from agentbreaker.scenario import SCENARIO, read_tables
+from agentbreaker.scenario import SCENARIO, Expected, read_tables
 from agentbreaker.transcripts import write_transcript
 from agentbreaker.transcripts.schema import message_to_json
 
-__all__ = ["Expected", "Plan", "name_for", "plan_of", "write_scenario"]
+__all__ = ["Plan", "check_name", "folder_for", "name_for", "plan_of", "write_scenario"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 #: Messages of a loop after which a halt is right, and the shortest lap, as in ``scenarios/README.md``.
@@ -30,13 +29,6 @@ _FROM, _SHORTEST_LAP, _LAPS = 3, 6, 3
 _GENERATED = "# Written by "
 _HAN = re.compile("[\u3400-\u9fff]")
 _KANA = re.compile("[\u3040-\u30ff]")
-
-
-class Expected(enum.StrEnum):
-    """What must become of a conversation."""
-
-    RUNAWAY = "runaway"
-    LEGITIMATE = "legitimate"
 
 
 @dataclass(slots=True, frozen=True)

@@ -127,3 +127,17 @@ def test_names_from_outside_are_neither_markup_nor_control_codes(cli: Cli, tmp_p
     rows = [line for line in done.out.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {6, 7, 10}
     assert json.loads(cli("bench", "runs", "-f", "json").out)["results"][0]["name"].endswith(HOSTILE)
+
+
+def test_recordings_in_other_formats_are_benched(cli: Cli, tmp_path: Path) -> None:
+    """With the options that replay has; scenarios beside them are still read in our own format."""
+    scenario_set(tmp_path / "set")
+    lines = [f'{line["conversation_id"]},{line["sender"]},"{line["content"]}"' for line in quiet("calm")]
+    (tmp_path / "runs.csv").write_text("\n".join(["id,who,what", *lines]) + "\n")
+    maps = ["--map", "conversation_id=id", "--map", "sender=who", "--map", "content=what"]
+    done = cli("bench", "set", "runs.csv", "--format", "csv", *maps, "-f", "json")
+    assert done.code == 0, done.err
+    outcomes = {result["name"]: result["outcome"] for result in json.loads(done.out)["results"]}
+    assert outcomes["runs.csv: calm"] == "ok"
+    assert len(outcomes) == 4
+    assert cli("bench", "runs.csv", "--format", "no-such").code == 2

@@ -119,3 +119,15 @@ def test_replay_gives_no_command_either(cli: Cli, tmp_path: Path) -> None:
     for line in cli("replay", "runs.jsonl").out.splitlines():
         assert not line.lstrip().startswith("::")
         assert "##[" not in line
+
+
+def test_transcripts_in_other_formats_are_checked(cli: Cli, tmp_path: Path) -> None:
+    """With the options that replay has, and the line of the file is still told."""
+    lines = [f'{line["conversation_id"]},{line["sender"]},"{line["content"]}"' for line in runaway("bad")]
+    (tmp_path / "runs.csv").write_text("\n".join(["id,who,what", *lines]) + "\n")
+    maps = ["--map", "conversation_id=id", "--map", "sender=who", "--map", "content=what"]
+    done = cli("check", "runs.csv", "--format", "csv", *maps, "-f", "github")
+    assert done.code == 1, done.err
+    assert re.search(r"^::error file=runs\.csv,line=\d+,", done.out, re.MULTILINE)
+    assert cli("check", "runs.csv", "--format", "no-such").code == 2
+    assert cli("check", "runs.csv", "--map", "sender").code == 2

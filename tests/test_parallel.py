@@ -81,7 +81,13 @@ def found_here(files: list[str], jobs: int, policy: Policy, *, strict: bool, kee
     """What the processes do and what is made of it, in this one: many small cases are tried in little time."""
     found, streams = Found(), []
     job = {"policy": policy.settings.model_dump(mode="json"), "strict": strict, "format": None, "columns": None}
-    job |= {"keep_incidents": keep_incidents, "advance": False, "of": jobs, "files": [(name, None) for name in files]}
+    job |= {
+        "keep_incidents": keep_incidents,
+        "priced": False,
+        "advance": False,
+        "of": jobs,
+        "files": [(name, None) for name in files],
+    }
     for number in range(jobs):
         answers = io.BytesIO()
         _Work(job | {"number": number}, answers, Interruption()).run()
@@ -321,7 +327,15 @@ def test_a_process_that_cannot_be_started_is_named(tmp_path: Path, monkeypatch: 
 def test_a_fault_of_ours_names_its_place_and_not_what_agents_wrote(tmp_path: Path) -> None:
     """The text of an exception may hold anything, its type and line do not."""
     (tmp_path / "log.jsonl").write_text("\n".join(loop("canary")))
-    job = {"policy": {}, "strict": False, "format": None, "columns": None, "keep_incidents": 0, "advance": False}
+    job = {
+        "policy": {},
+        "strict": False,
+        "format": None,
+        "columns": None,
+        "keep_incidents": 0,
+        "advance": False,
+        "priced": False,
+    }
     text = json.dumps(job | {"of": 1, "number": 0, "files": [["log.jsonl", None]]})
     program = (
         "from agentbreaker import parallel_worker as w\n"

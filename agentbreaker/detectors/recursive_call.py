@@ -226,7 +226,7 @@ class RecursiveCall:
             weight = self._reentry
         if _is_certain(call, seen):
             call.reentries = max(1, call.reentries)
-            weight = self._limit
+            weight = MAX_EVIDENCE
         value = call.value + weight
         # Bounded, like all evidence.
         call.value = value if value < MAX_EVIDENCE else MAX_EVIDENCE

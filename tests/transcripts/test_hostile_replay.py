@@ -172,7 +172,7 @@ def test_everything_at_once(tmp_path: Path, bomb: Path, output_format: str, jobs
         assert {reason: reasons[reason] for reason in BAD} == dict.fromkeys(BAD, 1) | {"longer than 8 MiB": 2}
         assert document["summary"]["messages"] == good + len(IDS) + 14
     else:
-        assert f"{bad} lines skipped" in found.out
+        assert f"{bad} rows skipped" in found.out
         assert "halted" in found.out
 
 
