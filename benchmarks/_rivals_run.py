@@ -204,7 +204,12 @@ class Process:
         self, command: Sequence[str], work: Path, log: Path, variables: Mapping[str, str] | None = None
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        environment |= {"HOME": str(work), "PYTHONHASHSEED": "0", "DEEPEVAL_TELEMETRY_OPT_OUT": "YES"}
+        environment |= {
+            "HOME": str(work),
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DEEPEVAL_TELEMETRY_OPT_OUT": "YES",
+        }
         with log.open("w", encoding="utf-8") as errors:
             self._child = subprocess.Popen(
                 command,

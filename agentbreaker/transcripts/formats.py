@@ -85,7 +85,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("langfuse", "Langfuse observations, new and legacy: JSON, CSV, Parquet", recognise_langfuse, read_langfuse),
     Format(
         "langgraph-sqlite",
-        "LangGraph checkpoints in SQLite; extra langgraph",
+        "LangGraph checkpoints in SQLite; extra checkpoints",
         recognise_langgraph_sqlite,
         read_langgraph_sqlite,
     ),

@@ -78,7 +78,7 @@ def read_langgraph_sqlite(source: Source) -> Iterator[Message]:
         from langgraph.checkpoint.sqlite import SqliteSaver
     except ImportError:
         raise TranscriptError(
-            "checkpoints are read with langgraph-checkpoint-sqlite: pip install 'agentbreaker[langgraph]'",
+            "checkpoints are read with langgraph-checkpoint-sqlite: pip install 'agentbreaker[checkpoints]'",
             path=source.path,
         ) from None
     with open_database(source, _TABLES) as connection:
