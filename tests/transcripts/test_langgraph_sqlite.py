@@ -251,7 +251,7 @@ def test_a_copy_has_a_limit(path: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_without_the_library_the_extra_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "langgraph.checkpoint.sqlite", None)
-    with pytest.raises(TranscriptError, match=r"pip install 'agentbreaker\[langgraph\]'"):
+    with pytest.raises(TranscriptError, match=r"pip install 'agentbreaker\[checkpoints\]'"):
         read(path)
 
 
