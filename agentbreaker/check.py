@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from agentbreaker.detectors import DETECTORS
+from agentbreaker.detectors import title_of
 from agentbreaker.errors import ConfigError
 from agentbreaker.message import Message
 from agentbreaker.policy import Policy
@@ -222,19 +222,14 @@ def _finding(conversation: ConversationReport, limits: Limits, line: int) -> Fin
     if at is not None:
         kind, fails = Kind.HALT, limits.fail_on is not FailOn.NONE
         incident = conversation.incident
-        sentence = incident["sentence"] if incident is not None else _title(code)
+        sentence = incident["sentence"] if incident is not None else title_of(code)
         sentence = f"{sentence} (halted at message {at} of {conversation.messages:,})"
     elif conversation.warned_at is not None:
         at, kind, fails = conversation.warned_at, Kind.WARNING, limits.fail_on is FailOn.WARN
-        sentence = f"{_title(code)} (warned at message {at} of {conversation.messages:,})"
+        sentence = f"{title_of(code)} (warned at message {at} of {conversation.messages:,})"
     else:
         return None
     return Finding(kind, fails, sentence, conversation.conversation_id, conversation.source, line, at, code)
-
-
-def _title(code: str | None) -> str:
-    detector = DETECTORS.get(code or "")
-    return detector.title if detector is not None else "Stopped"
 
 
 def _gates(report: CheckReport) -> Iterator[Finding]:

@@ -14,7 +14,14 @@ from rich.console import Console
 from rich.text import Text
 
 from agentbreaker import __version__
-from agentbreaker.cli_files import EXIT_UNREADABLE, FORMAT_HELP, MAP_HELP, columns_of, read_files, write_file
+from agentbreaker.cli_files import (
+    EXIT_UNREADABLE,
+    FORMAT_HELP,
+    Columns,
+    columns_of,
+    read_files,
+    write_file,
+)
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.printable import printable
 from agentbreaker.report.terminal import count_of, print_unreadable
@@ -90,7 +97,7 @@ def bench_command(
     format_name: Annotated[
         str | None, typer.Option("--format", help=f"{FORMAT_HELP} Scenarios are in our own.", show_default=False)
     ] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    columns: Columns = None,
 ) -> None:
     """Measure the engine on scenarios and labelled recordings: recall, delay, false halts, savings, speed."""
     # What only this command needs is imported here, so that no other command pays for it.

@@ -14,7 +14,15 @@ from rich.console import Console
 
 from agentbreaker import __version__
 from agentbreaker.check import FailOn, Limits, check, money_of, share_of
-from agentbreaker.cli_files import EXIT_UNREADABLE, FORMAT_HELP, MAP_HELP, columns_of
+from agentbreaker.cli_files import (
+    EXIT_UNREADABLE,
+    Columns,
+    FormatName,
+    PolicyFile,
+    Strict,
+    Transcripts,
+    columns_of,
+)
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.policy import Policy
 from agentbreaker.report.terminal import print_unreadable
@@ -46,13 +54,8 @@ class CheckFormat(enum.StrEnum):
 
 
 def check_command(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="Transcripts: files, globs, folders, or - for standard input.", show_default=False),
-    ],
-    policy: Annotated[
-        Path | None, typer.Option("--policy", help="Policy file (TOML); without it the defaults.", show_default=False)
-    ] = None,
+    paths: Transcripts,
+    policy: PolicyFile = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit with 1 if a conversation is halted, or even warned.")
     ] = FailOn.HALT,
@@ -91,11 +94,9 @@ def check_command(
         ),
     ] = None,
     incidents: Annotated[int, typer.Option("--incidents", min=0, help="Halts that the text explains in full.")] = 3,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
-    ] = False,
-    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    strict: Strict = False,
+    format_name: FormatName = None,
+    columns: Columns = None,
 ) -> None:
     """Gate recorded runs: exit with 1 on a halt, on too much waste, on too high a cost."""
     limits = Limits(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,6 +31,11 @@ __all__ = [
     "FORMAT_HELP",
     "JOBS_HELP",
     "MAP_HELP",
+    "Columns",
+    "FormatName",
+    "PolicyFile",
+    "Strict",
+    "Transcripts",
     "advance_of",
     "columns_of",
     "jobs_of",
@@ -44,6 +51,17 @@ EXIT_UNREADABLE = 3
 FORMAT_HELP = "How to read them (`agentbreaker formats`); without it each file's content tells."
 JOBS_HELP = "Processes, by conversation; 0 or auto: one for each processor. The result is the same."
 MAP_HELP = "For CSV and Parquet: field=column, such as sender=from_agent; may be repeated."
+
+#: Arguments and options that the commands share; their defaults are ``None`` and ``False``.
+Transcripts = Annotated[
+    list[str], typer.Argument(help="Transcripts: files, globs, folders, or - for standard input.", show_default=False)
+]
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", help="Policy file (TOML); without it the defaults.", show_default=False)
+]
+Strict = Annotated[bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")]
+FormatName = Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)]
+Columns = Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)]
 
 
 class _RateColumn(ProgressColumn):

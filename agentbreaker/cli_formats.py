@@ -16,8 +16,8 @@ from rich.text import Text
 
 from agentbreaker.cli_files import (
     EXIT_UNREADABLE,
-    FORMAT_HELP,
-    MAP_HELP,
+    Columns,
+    FormatName,
     columns_of,
     progress_bar,
     read_files,
@@ -55,8 +55,8 @@ def convert_command(
         str,
         typer.Argument(help="JSON Lines to write; *.gz is compressed, - is standard output.", show_default=False),
     ],
-    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    format_name: FormatName = None,
+    columns: Columns = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="A record that cannot be read is fatal instead of skipped.")

@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,9 +17,12 @@ from rich.text import Text
 from agentbreaker import __version__
 from agentbreaker.cli_files import (
     EXIT_UNREADABLE,
-    FORMAT_HELP,
     JOBS_HELP,
-    MAP_HELP,
+    Columns,
+    FormatName,
+    PolicyFile,
+    Strict,
+    Transcripts,
     advance_of,
     columns_of,
     jobs_of,
@@ -58,24 +60,17 @@ class FailOn(enum.StrEnum):
 
 
 def replay_command(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="Transcripts: files, globs, folders, or - for standard input.", show_default=False),
-    ],
-    policy: Annotated[
-        Path | None, typer.Option("--policy", help="Policy file (TOML); without it the defaults.", show_default=False)
-    ] = None,
+    paths: Transcripts,
+    policy: PolicyFile = None,
     output_format: Annotated[
         OutputFormat, typer.Option("--output-format", "-f", help="For people, one JSON document, or one line each.")
     ] = OutputFormat.TEXT,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 if there is one of these.")] = FailOn.NEVER,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
-    ] = False,
+    strict: Strict = False,
     show_all: Annotated[bool, typer.Option("--all", help="List the quiet conversations too, however many.")] = False,
     incidents: Annotated[int, typer.Option("--incidents", min=0, help="Halts that are explained in full.")] = 3,
-    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    format_name: FormatName = None,
+    columns: Columns = None,
     jobs: Annotated[str, typer.Option("--jobs", "-j", help=JOBS_HELP)] = "1",
 ) -> None:
     """Replay recorded conversations: what would have been halted, where, and what came after it."""

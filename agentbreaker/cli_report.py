@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +16,12 @@ from rich.text import Text
 from agentbreaker.accounting import Accountant
 from agentbreaker.cli_files import (
     EXIT_UNREADABLE,
-    FORMAT_HELP,
     JOBS_HELP,
-    MAP_HELP,
+    Columns,
+    FormatName,
+    PolicyFile,
+    Strict,
+    Transcripts,
     advance_of,
     columns_of,
     jobs_of,
@@ -38,10 +38,11 @@ from agentbreaker.parallel import replay_files
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
 from agentbreaker.replay import ConversationReport, ReplayReport
-from agentbreaker.report.terminal import print_unreadable, reading_of
+from agentbreaker.report.terminal import count_of, print_unreadable, reading_of
 from agentbreaker.report.waste_files import ReportFormat, format_of, render
 from agentbreaker.report.waste_terminal import print_waste
 from agentbreaker.transcripts import ReadReport, expand_paths
+from agentbreaker.transcripts.files import spool
 from agentbreaker.transcripts.formats import find_format
 from agentbreaker.waste.analysis import analyse
 from agentbreaker.waste.outcomes import read_outcomes
@@ -54,13 +55,8 @@ _OUTCOMES_HELP = "CSV or JSON Lines with conversation_id, outcome (success or fa
 
 
 def report_command(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="Transcripts: files, globs, folders, or - for standard input.", show_default=False),
-    ],
-    policy: Annotated[
-        Path | None, typer.Option("--policy", help="Policy file (TOML); without it the defaults.", show_default=False)
-    ] = None,
+    paths: Transcripts,
+    policy: PolicyFile = None,
     output: Annotated[
         list[Path] | None,
         typer.Option("--output", "-o", help="Write it too: .html, .md, .json or .jsonl; may be repeated."),
@@ -81,11 +77,9 @@ def report_command(
     usd_rate: Annotated[
         float | None, typer.Option("--usd-rate", help="How many of it one US dollar costs.", show_default=False)
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
-    ] = False,
-    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    strict: Strict = False,
+    format_name: FormatName = None,
+    columns: Columns = None,
     jobs: Annotated[str, typer.Option("--jobs", "-j", help=JOBS_HELP)] = "1",
 ) -> None:
     """Where the money went: what loops have cost, what halting them would save, and each halt on a page."""
@@ -110,8 +104,9 @@ def report_command(
     errors = Console(stderr=True)
     progress = progress_bar(errors, "reading")
     with ExitStack() as stack:
-        places = stack.enter_context(_readable_twice(files))
         stop = stack.enter_context(interruptible())
+        # By the place from which each file can be read again: that of a pipe is a copy.
+        places = {name if (copy := spool(name, stack, stop)) is None else copy: name for name in files}
         stack.enter_context(progress or nullcontext())
         readings = 0
 
@@ -172,19 +167,5 @@ def report_command(
         raise SystemExit(EXIT_UNREADABLE)
 
 
-@contextmanager
-def _readable_twice(files: list[str]) -> Iterator[dict[str, str]]:
-    """Give each file a place from which it can be read again, by that place; standard input is kept in a file."""
-    places = {name: name for name in files if name != "-"}
-    if len(places) == len(files):
-        yield places
-        return
-    with tempfile.TemporaryDirectory(prefix="agentbreaker-") as folder:
-        kept = os.path.join(folder, "standard-input")
-        with open(kept, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield {kept if name == "-" else name: name for name in files}
-
-
 def _reading(read: ReadReport, files: int) -> str:
-    return f"{reading_of(read)} from {files:,} file{'' if files == 1 else 's'}"
+    return f"{reading_of(read)} from {count_of(files, 'file')}"

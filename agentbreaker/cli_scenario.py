@@ -10,7 +10,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentbreaker.cli_files import EXIT_UNREADABLE, FORMAT_HELP, MAP_HELP, columns_of, read_files
+from agentbreaker.cli_files import (
+    EXIT_UNREADABLE,
+    Columns,
+    FormatName,
+    Strict,
+    columns_of,
+    read_files,
+)
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.policy import Policy
 from agentbreaker.printable import printable
@@ -40,8 +47,8 @@ def new_command(
         str | None,
         typer.Option("--conversation", help="Id of the conversation; needed if it has several.", show_default=False),
     ] = None,
-    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    format_name: FormatName = None,
+    columns: Columns = None,
     policy: Annotated[
         Path | None,
         typer.Option(
@@ -85,9 +92,7 @@ def new_command(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Another seed draws other words; the same one the same.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a scenario of the same name.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
-    ] = False,
+    strict: Strict = False,
 ) -> None:
     """Make an anonymised scenario of a recorded conversation.
 

@@ -18,8 +18,9 @@ from rich.text import Text
 from agentbreaker import __version__
 from agentbreaker.cli_files import (
     EXIT_UNREADABLE,
-    FORMAT_HELP,
-    MAP_HELP,
+    Columns,
+    FormatName,
+    Strict,
     columns_of,
     progress_bar,
     read_files,
@@ -94,11 +95,9 @@ def tune_command(
     ] = TuneFormat.TEXT,
     write: Annotated[Path | None, typer.Option("--write", help="Policy file to write.", show_default=False)] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A line that cannot be read is fatal instead of skipped.")
-    ] = False,
-    format_name: Annotated[str | None, typer.Option("--format", help=FORMAT_HELP, show_default=False)] = None,
-    columns: Annotated[list[str] | None, typer.Option("--map", help=MAP_HELP, show_default=False)] = None,
+    strict: Strict = False,
+    format_name: FormatName = None,
+    columns: Columns = None,
 ) -> None:
     """Choose the halt threshold on recorded conversations: false halts against delay, and a policy that follows."""
     # What only this command needs is imported here: a seventh of a second that no other command pays.

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agentbreaker.detectors import DETECTORS
+from agentbreaker.detectors import DETECTORS, title_of
 from agentbreaker.printable import printable
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ class Incident:
             "  Why",
         ]
         for signal in self.signals:
-            detector = DETECTORS.get(signal.code)
-            title = detector.title if detector is not None else signal.code
+            title = title_of(signal.code, signal.code)
             lines.append(
                 f"    {signal.code} {title:<24} {signal.value:,.1f} of limit {signal.limit:,.4g} {signal.unit}"
             )
@@ -172,8 +171,7 @@ def names_of(agents: Sequence[str]) -> str:
 
 def sentence_of(signal: Signal) -> str:
     """Say in one sentence what the signal saw; holds agent names, never content."""
-    detector = DETECTORS.get(signal.code)
-    title = detector.title if detector is not None else signal.code
+    title = title_of(signal.code, signal.code)
     if signal.hard:
         return f"{title}: {signal.value:,.6g} {signal.unit}, limit {signal.limit:,.6g}"
     names = names_of(signal.agents)

@@ -30,7 +30,7 @@ from agentbreaker.policy import Policy
 from agentbreaker.pricing import Pricing
 from agentbreaker.printable import printable
 from agentbreaker.replay import KEPT_INCIDENTS, ConversationReport, ReplayReport, ReplayRun
-from agentbreaker.transcripts.files import Advance, read_files_to_the_end, recordings
+from agentbreaker.transcripts.files import Advance, read_files_to_the_end, recordings, spool
 from agentbreaker.transcripts.formats import find_format
 from agentbreaker.transcripts.reading import ReadReport
 
@@ -43,7 +43,6 @@ __all__ = ["MAX_JOBS", "WorkerError", "processors", "replay_files"]
 MAX_JOBS: Final = 256
 #: Answers of a process that wait to be merged; beyond these it waits.
 _WAITING: Final = 256
-_CHUNK: Final = 1024 * 1024
 _PATIENCE_SECONDS: Final = 0.2
 _FAREWELL_SECONDS: Final = 10.0
 
@@ -162,7 +161,7 @@ def _replay(
     files: list[str], job: dict[str, Any], merge: Merge, progress: Advance | None, stop: Interruption
 ) -> Iterator[ConversationReport]:
     with ExitStack() as stack:
-        paths = [(name, _spool(name, stack, stop)) for name in files]
+        paths = [(name, spool(name, stack, stop)) for name in files]
         # One seed for all, so that their hashes of names can be put together.
         seed = os.environ.get("PYTHONHASHSEED", "")
         environment = os.environ | {
@@ -175,28 +174,6 @@ def _replay(
             crew.add(_Worker(job | {"number": number, "files": paths}, environment))
         answers = heapq.merge(*(crew.answers(worker) for worker in crew.workers), key=merge.order)
         yield from merge.over(answers)
-
-
-def _spool(name: str, stack: ExitStack, stop: Interruption) -> str | None:
-    """Put a pipe into a temporary file, as only one process can read it; ``None`` for everything else."""
-    if name == "-":
-        source = getattr(sys.stdin, "buffer", None)
-        if source is None:
-            return ""  # where nothing is; the standard input of the processes is not for them to read
-    elif os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name):
-        source = stack.enter_context(open(name, "rb"))  # noqa: SIM115
-    else:
-        return None
-    path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentbreaker-")), "input")
-    try:
-        with open(path, "wb") as target:
-            for chunk in stop.over(iter(lambda: source.read1(_CHUNK), b""), may_wait=True):
-                target.write(chunk)
-    except OSError as error:
-        raise TranscriptError(f"cannot be put into a temporary file: {error.strerror}", path=name) from None
-    # What is there is still judged; that can be interrupted too.
-    stop.asked = False
-    return path
 
 
 class _Worker:

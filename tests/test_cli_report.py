@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -166,3 +167,17 @@ def test_ctrl_c_gives_the_partial_report(tmp_path: Path, jobs: str) -> None:
     assert document["complete"] is False
     assert 0 < document["messages"] < len(lines)
     assert b"Traceback" not in err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_with_a_name_is_read_once_and_reported_whole(cli: Cli, tmp_path: Path) -> None:
+    """Regression: ``report <(zcat runs.gz)`` was read twice, and the second reading found nothing."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "\n".join(json.dumps(line) for line in runaway("piped")) + "\n"
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    document = json.loads(cli("report", "pipe", "-f", "json").out)
+    writer.join()
+    assert [source["name"] for source in document["sources"]] == ["pipe"]
+    assert document["spend"]["messages"] == document["messages"] == len(runaway("piped"))

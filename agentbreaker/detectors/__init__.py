@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agentbreaker.config import PolicySettings
     from agentbreaker.detectors.base import Detector
 
-__all__ = ["DETECTORS", "PRECEDENCE", "build_detectors"]
+__all__ = ["DETECTORS", "PRECEDENCE", "build_detectors", "title_of"]
 
 DETECTORS: dict[str, type[Detector]] = {
     "AB601": MessageBudget,
@@ -66,3 +66,13 @@ def build_detectors(settings: PolicySettings, *, embedder: bool = False) -> tupl
         and (code not in _BUDGETS or getattr(budgets, _BUDGETS[code]) is not None)
         and (embedder or code != SemanticRepeat.code)
     )
+
+
+def title_of(code: str | None, unknown: str = "Stopped") -> str:
+    """Return the name of a detector for people; `unknown` for what is none, such as a stop by hand.
+
+    >>> title_of("AB201"), title_of("manual"), title_of("AB999", "AB999")
+    ('Confirmation ping-pong', 'Stopped', 'AB999')
+    """
+    detector = DETECTORS.get(code or "")
+    return detector.title if detector is not None else unknown

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from agentbreaker.currency import Currency
+from agentbreaker.report.terminal import count_of
 from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Amount, Report
 
-__all__ = ["Figures", "count", "path_of", "percent", "short"]
+__all__ = ["Figures", "path_of", "percent", "short"]
 
 
 class Figures:
@@ -54,12 +55,12 @@ class Figures:
         report = self._report
         if not report.conversations:
             return "No conversation was read."
-        whole = f"{count(report.conversations, 'conversation')}, {self.amount(report.spend)}"
+        whole = f"{count_of(report.conversations, 'conversation')}, {self.amount(report.spend)}"
         if not report.halted:
             return f"{whole}: no loop was found, and nothing would have been halted."
         return (
             f"{self.share(report.in_loops, report.spend)} of {self.amount(report.spend)} went into loops. "
-            f"{report.halted:,} of {count(report.conversations, 'conversation')} would have been halted, "
+            f"{report.halted:,} of {count_of(report.conversations, 'conversation')} would have been halted, "
             f"which saves {self.amount(report.after_halt)} ({self.share(report.after_halt, report.spend)})."
         )
 
@@ -86,11 +87,6 @@ def short(number: float) -> str:
         if number >= 0.9995 * size * (10 if sign == "k" else 1):
             return f"{number / size:,.1f}{sign}"
     return f"{number:,.0f}"
-
-
-def count(number: int, what: str) -> str:
-    """``1 conversation``, ``2,000 conversations``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def path_of(agents: tuple[str, ...]) -> str:

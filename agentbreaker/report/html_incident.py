@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentbreaker.report.figures import count, percent, short
+from agentbreaker.report.figures import percent, short
 from agentbreaker.report.html_laps import laps_table
 from agentbreaker.report.html_parts import Column, Page, advice, bar, disclosure, level, section, table, tiles
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_graph import graph_svg
 from agentbreaker.report.svg_line import duration, spending_svg
+from agentbreaker.report.terminal import count_of
 from agentbreaker.waste.model import IncidentPage, SignalBar
 
 __all__ = ["incident_part"]
@@ -71,7 +72,7 @@ def _figures(page: Page, incident: IncidentPage) -> Markup:
     laps = incident.laps_made
     until = halted.halted_at - halted.began_at
     after = f", {percent(incident.after.new_words)} of its words new" if incident.after is not None else ""
-    took = [count(laps, "lap") if laps else count(until, "message")]
+    took = [count_of(laps, "lap") if laps else count_of(until, "message")]
     if incident.seconds is not None:
         took.append(duration(incident.seconds))
     left = halted.messages - halted.halted_at
@@ -85,7 +86,7 @@ def _figures(page: Page, incident: IncidentPage) -> Markup:
             (
                 "A halt would have saved",
                 page.figure(halted.after_halt),
-                f"{count(left, 'message')} came after it{after}" if left else "the recording ends there",
+                f"{count_of(left, 'message')} came after it{after}" if left else "the recording ends there",
             ),
             (
                 "Detected after",
@@ -100,7 +101,7 @@ def _figures(page: Page, incident: IncidentPage) -> Markup:
 def _graph(page: Page, incident: IncidentPage, number: int) -> Markup:
     drawing, agents, edges = graph_svg(incident, number)
     ring = sorted((node for node in incident.nodes if node.rank is not None), key=lambda node: node.rank or 0)
-    missing = [count(agents, "agent")] * (agents > 0) + [count(edges, "edge")] * (edges > 0)
+    missing = [count_of(agents, "agent")] * (agents > 0) + [count_of(edges, "edge")] * (edges > 0)
     name = page.new_id()
     heaviest = sorted(incident.edges, key=lambda edge: (-edge.tokens, -edge.messages))
     rows = [
@@ -129,7 +130,7 @@ def _graph(page: Page, incident: IncidentPage, number: int) -> Markup:
             "The same as a table",
             table(
                 page,
-                f"The {count(len(rows), 'edge')} with the most tokens",
+                f"The {count_of(len(rows), 'edge')} with the most tokens",
                 (Column("Edge"), Column("In the cycle"), Column("Messages", True), Column("Tokens", True)),
                 rows,
                 cls="grid tight",

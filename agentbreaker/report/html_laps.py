@@ -10,9 +10,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from agentbreaker.report.figures import count, percent
+from agentbreaker.report.figures import percent
 from agentbreaker.report.html_parts import Page, bar, scroller
 from agentbreaker.report.markup import Child, Markup, el, escaped, said, spoken
+from agentbreaker.report.terminal import count_of
 from agentbreaker.waste.model import Lap, LapTurn
 
 __all__ = ["chosen_laps", "laps_table", "rows_of"]
@@ -87,7 +88,7 @@ def laps_table(page: Page, laps: Sequence[Lap]) -> Markup | None:
         "div",
         legend if with_text else el("p", "No excerpts were kept of what was said.", cls="soft"),
         scroller(name, whole),
-        el("p", f"and {count(more, 'more turn')} in these laps", cls="soft") if more else None,
+        el("p", f"and {count_of(more, 'more turn')} in these laps", cls="soft") if more else None,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from agentbreaker.printable import printable
-from agentbreaker.report.figures import count, percent, short
+from agentbreaker.report.figures import percent, short
 from agentbreaker.report.html_parts import Column, Page, disclosure, section, share_cell, table
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_text import width_of
+from agentbreaker.report.terminal import count_of
 from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Range
 
@@ -74,7 +75,7 @@ def forecast_part(page: Page) -> Markup:
         el("p", text),
         el(
             "p",
-            f"{percent(ahead.level)} intervals from {count(ahead.days, 'recorded day')}. {ahead.method}",
+            f"{percent(ahead.level)} intervals from {count_of(ahead.days, 'recorded day')}. {ahead.method}",
             cls="soft",
         ),
     )
@@ -226,7 +227,7 @@ def notes_part(page: Page) -> Markup:
             "The files that were read",
             table(
                 page,
-                f"{count(len(sources), 'file')}, the largest first",
+                f"{count_of(len(sources), 'file')}, the largest first",
                 (Column("File"), Column("Conversations", True), Column("Messages", True)),
                 sources,
                 cls="grid tight",

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentbreaker.report.figures import Figures, count, percent, short
+from agentbreaker.report.figures import Figures, percent, short
 from agentbreaker.report.markup import Child, Markup, el, lines_of, said
+from agentbreaker.report.terminal import count_of
 from agentbreaker.waste.model import Amount, Report
 
 __all__ = [
@@ -89,7 +90,7 @@ class Page:
 
     def beside(self, amount: Amount) -> str:
         """Tokens and messages, to stand below the amount that :meth:`Figures.amount` writes."""
-        messages = count(amount.messages, "message")
+        messages = count_of(amount.messages, "message")
         if self._in_tokens(amount):
             return messages
         unpriced = f", {short(amount.unpriced_tokens)} of them without a price" if amount.unpriced_tokens else ""

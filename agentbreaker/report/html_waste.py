@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from agentbreaker.report.figures import count
 from agentbreaker.report.html_parts import (
     Column,
     Page,
@@ -19,6 +18,7 @@ from agentbreaker.report.html_parts import (
 )
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_sankey import kind_title, sankey_svg
+from agentbreaker.report.terminal import count_of
 from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Cycle, Halted, Spender
 
@@ -93,7 +93,7 @@ def flow_part(page: Page) -> Markup | None:
             "The same as a table",
             table(
                 page,
-                f"{count(len(rows), 'flow')}, the largest first",
+                f"{count_of(len(rows), 'flow')}, the largest first",
                 (Column("Agent"), Column("Model"), Column("Spent on"), Column("Amount", True)),
                 rows,
                 cls="grid tight",
@@ -117,7 +117,7 @@ def cycles_part(page: Page, anchors: Anchors) -> Markup | None:
         page,
         "Cycles by cost, and what to do about each",
         el("ol", items[:_FIRST_CYCLES], cls="cycles"),
-        disclosure(f"{count(len(rest), 'more cycle')}", el("ol", rest, cls="cycles")) if rest else None,
+        disclosure(f"{count_of(len(rest), 'more cycle')}", el("ol", rest, cls="cycles")) if rest else None,
     )
 
 
@@ -132,7 +132,7 @@ def _cycle(page: Page, cycle: Cycle, by_name: Mapping[str, int]) -> Markup:
         el(
             "div",
             el("h3", cycle_of(cycle.agents)),
-            el("p", f"{cycle.title} ({cycle.code}); {count(cycle.conversations, 'conversation')}{laps}", cls="soft"),
+            el("p", f"{cycle.title} ({cycle.code}); {count_of(cycle.conversations, 'conversation')}{laps}", cls="soft"),
             el("p", "For example ", [[", " if number else "", one] for number, one in enumerate(examples)], cls="soft")
             if examples
             else None,
@@ -165,12 +165,12 @@ def halted_part(page: Page, anchors: Anchors) -> Markup | None:
             "Conversations that would be halted",
             _halted(page, first, anchors, known, f"The {len(first):,} with the most to save"),
             disclosure(
-                f"{count(len(rest), 'more conversation')}",
+                f"{count_of(len(rest), 'more conversation')}",
                 _halted(page, rest, anchors, known, f"The next {len(rest):,}"),
             )
             if rest
             else None,
-            el("p", f"and {count(more, 'conversation')} not listed", cls="soft") if more > 0 else None,
+            el("p", f"and {count_of(more, 'conversation')} not listed", cls="soft") if more > 0 else None,
         ),
         id="halted",
     )

@@ -14,10 +14,11 @@ from typing import Final
 
 from agentbreaker.printable import printable
 from agentbreaker.report.check_report import code_span
-from agentbreaker.report.figures import Figures, count, percent, short
+from agentbreaker.report.figures import Figures, percent, short
 from agentbreaker.report.html_laps import chosen_laps, rows_of
 from agentbreaker.report.html_parts import Page, level
 from agentbreaker.report.svg_line import duration
+from agentbreaker.report.terminal import count_of
 from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Cycle, IncidentPage, Lap, LapTurn, Report, Spender
 
@@ -63,7 +64,7 @@ def render_markdown(report: Report) -> str:
         blocks += _incident(incident, number, page)
     more = len(report.incidents) - _INCIDENTS
     if more > 0:
-        blocks.append(f"{count(more, 'more incident')}: write the report as HTML.")
+        blocks.append(f"{count_of(more, 'more incident')}: write the report as HTML.")
     blocks.append("## How it was counted")
     blocks.append(
         "\n".join(f"- {_prose(note)}" for note in (report.reading, f"Prices: {report.prices}", *report.notes))
@@ -122,7 +123,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _totals(report: Report, page: Page) -> Iterator[str]:
     parts, spend = report.coordination, report.spend
     rows = [
-        ("Spent", page.cell(spend), f"{page.figures.tokens(spend)} tokens, {count(spend.messages, 'message')}"),
+        ("Spent", page.cell(spend), f"{page.figures.tokens(spend)} tokens, {count_of(spend.messages, 'message')}"),
         ("In loops", page.cell(report.in_loops), page.figures.share(report.in_loops, spend)),
         ("Saved by halts", page.cell(report.after_halt), page.figures.share(report.after_halt, spend)),
         ("Agents talking to agents", page.cell(parts.between_agents), page.figures.share(parts.between_agents, spend)),
@@ -165,7 +166,7 @@ def _cycles(report: Report, page: Page) -> Iterator[str]:
         ],
     )
     if len(report.cycles) > len(shown):
-        yield f"and {count(len(report.cycles) - len(shown), 'more cycle')}"
+        yield f"and {count_of(len(report.cycles) - len(shown), 'more cycle')}"
     yield _mermaid(shown[0])
     for cycle in shown[:3]:
         yield f"What to do about {_path(cycle.agents)}: {_prose(cycle.advice)}"
@@ -214,7 +215,7 @@ def _halted(report: Report, page: Page) -> str | None:
         for one in listed
     ]
     more = report.halted - len(listed)
-    tail = f"\n\nand {count(more, 'more conversation')}" if more > 0 else ""
+    tail = f"\n\nand {count_of(more, 'more conversation')}" if more > 0 else ""
     return "## Would have been halted\n\n" + _table(("conversation", "why", ">at", ">saved"), rows) + tail
 
 
@@ -283,7 +284,7 @@ def _unpriced(report: Report) -> str | None:
 def _incident(incident: IncidentPage, number: int, page: Page) -> list[str | None]:
     halted = incident.halted
     laps, until = incident.laps_made, halted.halted_at - halted.began_at
-    took = count(laps, "lap") if laps else count(until, "message")
+    took = count_of(laps, "lap") if laps else count_of(until, "message")
     seconds = "" if incident.seconds is None else f", {duration(incident.seconds)}"
     signals = [
         (
@@ -305,7 +306,7 @@ def _incident(incident: IncidentPage, number: int, page: Page) -> list[str | Non
         _laps(incident.laps, page),
         None
         if after is None
-        else f"After the halt came {count(after.amount.messages, 'message')}; {percent(after.new_words)} of their "
+        else f"After the halt came {count_of(after.amount.messages, 'message')}; {percent(after.new_words)} of their "
         f"words were new. The last was by {_code(after.last_speaker)}: {_code(after.last_text, 300)}",
     ]
 
@@ -322,7 +323,7 @@ def _laps(laps: Sequence[Lap], page: Page) -> str | None:
         for sender, turns in rows[:_TURNS]
     ]
     more = len(rows) - len(body)
-    tail = f"\n\nand {count(more, 'more turn')} in these laps" if more else ""
+    tail = f"\n\nand {count_of(more, 'more turn')} in these laps" if more else ""
     return _table(heads, body) + tail + "\n\nBold: new. Everything else was said before, or tells nothing."
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentbreaker.detectors import DETECTORS
+from agentbreaker.detectors import title_of
 from agentbreaker.report.markup import Markup, el
 from agentbreaker.report.svg_text import fit
 from agentbreaker.waste.model import Amount, Flow
@@ -54,8 +54,7 @@ def kind_title(kind: str) -> str:
     """
     if kind == _USEFUL:
         return "Outside of loops"
-    detector = DETECTORS.get(kind)
-    return detector.title if detector is not None else kind
+    return title_of(kind, kind)
 
 
 def sankey_svg(flows: Sequence[Flow], in_money: bool, written: Callable[[Amount], str]) -> Markup | None:

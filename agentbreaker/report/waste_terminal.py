@@ -14,8 +14,8 @@ from rich.text import Text
 
 from agentbreaker.accounting import NO_MODEL
 from agentbreaker.printable import printable
-from agentbreaker.report.figures import Figures, count, path_of, percent, short
-from agentbreaker.report.terminal import no_command
+from agentbreaker.report.figures import Figures, path_of, percent, short
+from agentbreaker.report.terminal import count_of, no_command
 from agentbreaker.waste.model import IncidentPage, Lap, LapTurn, Report, Spender
 
 __all__ = ["print_incident", "print_waste"]
@@ -60,7 +60,7 @@ def print_waste(console: Console, report: Report, *, incidents: int = 1) -> None
     more = len(report.incidents) - incidents
     if more > 0:
         console.print(
-            Text(f"\n{count(more, 'more page')}: --incidents {len(report.incidents)}, or --output report.html")
+            Text(f"\n{count_of(more, 'more page')}: --incidents {len(report.incidents)}, or --output report.html")
         )
     console.print()
     for note in report.notes:
@@ -233,7 +233,7 @@ def print_incident(console: Console, page: IncidentPage, figures: Figures) -> No
         console.print(
             Text(
                 no_command(
-                    f"  After the halt came {count(page.after.amount.messages, 'message')}; "
+                    f"  After the halt came {count_of(page.after.amount.messages, 'message')}; "
                     f"{percent(page.after.new_words)} of their words were new."
                 )
             )

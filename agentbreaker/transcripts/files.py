@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Final
 
 from agentbreaker.errors import TranscriptError
+from agentbreaker.interrupt import Interruption
 from agentbreaker.message import Message
 from agentbreaker.transcripts.formats import is_recording, read_transcript
 from agentbreaker.transcripts.paths import FoundFile
 from agentbreaker.transcripts.reading import ReadReport
 from agentbreaker.transcripts.share import Share
 
-__all__ = ["NO_MESSAGE", "Advance", "read_file", "read_files_to_the_end", "recordings", "size_of"]
+__all__ = ["NO_MESSAGE", "Advance", "read_file", "read_files_to_the_end", "recordings", "size_of", "spool"]
 
 #: Called with the bytes that were read of all files so far, as they are on disk, and the messages.
 Advance = Callable[[int, int], object]
 #: What is wrong with a file that was read, and in which every line is broken.
 NO_MESSAGE: Final = "no line of it is a message"
 _MESSAGES_AT_ONCE: Final = 512
+_CHUNK: Final = 1024 * 1024
 
 
 def size_of(name: str) -> int:
@@ -153,3 +157,34 @@ def read_files_to_the_end(
         if advance is not None:
             done += size_of(name)
             advance(done, read.messages)
+
+
+def spool(name: str, stack: ExitStack, stop: Interruption) -> str | None:
+    """Put a pipe into a temporary file, as it can be read only once; return its path, ``None`` for everything else.
+
+    Args:
+        name: As the user named it, ``"-"`` for standard input; the path is ``""`` where that is closed.
+        stack: Removes the file in the end.
+        stop: Ends the copying early; what is there is still read, and that can be interrupted too.
+
+    Raises:
+        TranscriptError: There is no room for it.
+    """
+    if name == "-":
+        source = getattr(sys.stdin, "buffer", None)
+        if source is None:
+            return ""  # where nothing is; the standard input of the processes is not for them to read
+    elif os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name):
+        source = stack.enter_context(open(name, "rb"))  # noqa: SIM115
+    else:
+        return None
+    path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentbreaker-")), "input")
+    try:
+        with open(path, "wb") as target:
+            for chunk in stop.over(iter(lambda: source.read1(_CHUNK), b""), may_wait=True):
+                target.write(chunk)
+    except OSError as error:
+        raise TranscriptError(f"cannot be put into a temporary file: {error.strerror}", path=name) from None
+    # What is there is still judged; that can be interrupted too.
+    stop.asked = False
+    return path

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from agentbreaker.detectors import title_of
 from agentbreaker.waste.advice import Quiet, advice_for
-from agentbreaker.waste.findings import Found, title_of
+from agentbreaker.waste.findings import Found
 from agentbreaker.waste.incident_model import Amount
 from agentbreaker.waste.model import Cycle
 

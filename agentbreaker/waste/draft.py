@@ -8,13 +8,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from agentbreaker.accounting import NO_MODEL, Accountant
+from agentbreaker.detectors import title_of
 from agentbreaker.policy import Policy
 from agentbreaker.replay import ReplayReport
 from agentbreaker.waste.advice import advice_for
 from agentbreaker.waste.books import Books
 from agentbreaker.waste.cycles import cycles_of, total_of, weight_of
 from agentbreaker.waste.evidence import Evidence
-from agentbreaker.waste.findings import Found, Key, title_of
+from agentbreaker.waste.findings import Found, Key
 from agentbreaker.waste.first_reading import KEPT_INCIDENTS, FirstReading
 from agentbreaker.waste.forecast import forecast
 from agentbreaker.waste.incident_model import Halted, IncidentPage

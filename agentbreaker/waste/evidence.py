@@ -30,8 +30,7 @@ class _Turn:
 
     __slots__ = ("charge", "clipped", "fresh", "index", "kind", "pieces", "recipient", "sender", "words")
 
-    def __init__(self, index: int, message: Message, charge: Charge, said: SaidBefore) -> None:
-        text = _text_of(message)
+    def __init__(self, index: int, message: Message, text: str, charge: Charge, said: SaidBefore) -> None:
         self.index = index
         self.sender = message.sender[:_MAX_NAME]
         self.recipient = None if message.recipient is None else message.recipient[:_MAX_NAME]
@@ -62,6 +61,7 @@ class Evidence:
         self._edges: dict[tuple[str, str | None], list[int]] = {}
         self._to_everyone: tuple[str, int] | None = None  # who spoke last, and its tokens, if nobody was named
         self._points: list[SpendPoint] = []
+        self._end: SpendPoint | None = None  # the latest point, unless it is among them
         self._stride = 1
         self._origin: datetime | None = None
         self._spent = Sum()
@@ -76,7 +76,7 @@ class Evidence:
             message: The message.
             charge: Its price.
         """
-        found = self.found
+        found, text = self.found, _text_of(message)
         # A name that takes part is no news.
         self._said.add(f"{message.sender[:_MAX_NAME]} {(message.recipient or '')[:_MAX_NAME]}")
         self._spent.add(charge)
@@ -84,16 +84,16 @@ class Evidence:
         if number <= found.halted_at:
             self._connect(message, charge.tokens)
         if found.began_at <= number <= found.halted_at and message.kind != "system":
-            turn = _Turn(number, message, charge, self._said)
+            turn = _Turn(number, message, text, charge, self._said)
             if len(self._first) < _FIRST_TURNS:
                 self._first.append(turn)
             else:
                 self._last.append(turn)
-        words, fresh = self._said.add(_text_of(message))
+        words, fresh = self._said.add(text)
         if number >= found.halted_at:
             self._after_words += words
             self._after_new += fresh
-            self._last_said = (message.sender[:_MAX_NAME], _text_of(message)[:_MAX_TEXT])
+            self._last_said = (message.sender[:_MAX_NAME], text[:_MAX_TEXT])
 
     # ------------------------------------------------------------------ the graph
 
@@ -175,8 +175,6 @@ class Evidence:
             kept = (self.found.began_at, self.found.halted_at)
             self._points = [one for one in self._points if one.index % self._stride == 0 or one.index in kept]
 
-    _end: SpendPoint | None = None
-
     @property
     def spending(self) -> tuple[SpendPoint, ...]:
         """The spend line, thinned out."""
@@ -189,20 +187,17 @@ class Evidence:
         """The first lap and the latest ones, each compared with the one before it."""
         laps = _cut([*self._first, *self._last])
         missing = self.found.halted_at - self.found.began_at + 1 - len(self._first) - len(self._last)
-        every = [lap for lap in laps if lap]
-        if not every:
+        if not laps:
             return ()
-        shown = (
-            range(len(every)) if len(every) <= _SHOWN_LAPS else [0, *range(len(every) - _SHOWN_LAPS + 1, len(every))]
-        )
-        before = {number: set().union(*(turn.words for turn in every[number - 1])) for number in shown if number}
+        shown = range(len(laps)) if len(laps) <= _SHOWN_LAPS else [0, *range(len(laps) - _SHOWN_LAPS + 1, len(laps))]
+        before = {number: set().union(*(turn.words for turn in laps[number - 1])) for number in shown if number}
         # Where turns were left out, the laps in the gap are counted by the length of the others.
-        gap = round(missing / max(1, len(every[0]))) if missing > 0 else 0
+        gap = round(missing / max(1, len(laps[0]))) if missing > 0 else 0
         first_of_last = self._last[0].index if self._last else None
         return tuple(
             self._lap(
-                number + 1 + (gap if first_of_last is not None and every[number][0].index >= first_of_last else 0),
-                every[number],
+                number + 1 + (gap if first_of_last is not None and laps[number][0].index >= first_of_last else 0),
+                laps[number],
                 before.get(number),
             )
             for number in shown

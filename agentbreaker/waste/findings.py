@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentbreaker.detectors import DETECTORS
+from agentbreaker.detectors import title_of
 from agentbreaker.replay import ConversationReport
 from agentbreaker.waste.incident_model import SignalBar
 from agentbreaker.waste.sums import Sum
 
-__all__ = ["Found", "Key", "found_of", "is_budget", "title_of"]
+__all__ = ["Found", "Key", "found_of", "is_budget"]
 
 #: A conversation: its source and its id.
 Key = tuple[str, str]
@@ -57,12 +57,6 @@ class Found:
 def is_budget(code: str) -> bool:
     """Whether a detector caps spending, so that its halt is no loop."""
     return code.startswith(_BUDGETS)
-
-
-def title_of(code: str) -> str:
-    """Name of a detector for people."""
-    detector = DETECTORS.get(code)
-    return detector.title if detector is not None else "Stopped"
 
 
 def found_of(report: ConversationReport) -> Found | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentbreaker.report.figures import Figures, count, path_of, percent, short
+from agentbreaker.report.figures import Figures, path_of, percent, short
+from agentbreaker.report.terminal import count_of
 from tests.waste.recordings import honest, report_of, runaway
 
 
@@ -49,5 +50,5 @@ def test_without_prices_tokens_are_told() -> None:
 
 def test_words() -> None:
     """Plurals and arrows."""
-    assert (count(1, "message"), count(0, "message")) == ("1 message", "0 messages")
+    assert (count_of(1, "message"), count_of(0, "message")) == ("1 message", "0 messages")
     assert path_of(()) == "not known"
