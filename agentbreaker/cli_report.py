@@ -44,6 +44,7 @@ from agentbreaker.report.waste_terminal import print_waste
 from agentbreaker.transcripts import ReadReport, expand_paths
 from agentbreaker.transcripts.files import spool
 from agentbreaker.transcripts.formats import find_format
+from agentbreaker.transcripts.share import Reach
 from agentbreaker.waste.analysis import analyse
 from agentbreaker.waste.outcomes import read_outcomes
 from agentbreaker.waste.trials import candidates_of
@@ -108,7 +109,7 @@ def report_command(
         # By the place from which each file can be read again: that of a pipe is a copy.
         places = {name if (copy := spool(name, stack, stop)) is None else copy: name for name in files}
         stack.enter_context(progress or nullcontext())
-        readings = 0
+        readings, reach = 0, Reach()
 
         def replayed(policy: Policy, totals: ReplayReport, keep: int) -> Iterator[ConversationReport]:
             nonlocal readings
@@ -129,6 +130,7 @@ def report_command(
                 keep_incidents=keep,
                 priced=True,
                 stop=stop,
+                reach=reach if readings == 1 else None,
             ):
                 yield conversation.model_copy(update={"source": places[conversation.source]})
 
@@ -136,7 +138,9 @@ def report_command(
             reader = read_files(
                 list(places), strict, ReadReport(), [], progress, format_name=format_name, columns=names
             )
-            for place, message in reader:
+            # Several processes have not got equally far when they are stopped.
+            seen = reach.within(reader) if stop.cut_short and processes != 1 else reader
+            for place, message in seen:
                 yield places[place], message
 
         result = analyse(

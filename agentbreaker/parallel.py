@@ -33,6 +33,7 @@ from agentbreaker.replay import KEPT_INCIDENTS, ConversationReport, ReplayReport
 from agentbreaker.transcripts.files import Advance, read_files_to_the_end, recordings, spool
 from agentbreaker.transcripts.formats import find_format
 from agentbreaker.transcripts.reading import ReadReport
+from agentbreaker.transcripts.share import Reach
 
 if TYPE_CHECKING:
     from agentbreaker.embedding import Embedder
@@ -84,6 +85,7 @@ def replay_files(
     keep_incidents: int = KEPT_INCIDENTS,
     priced: bool = False,
     stop: Interruption | None = None,
+    reach: Reach | None = None,
 ) -> Iterator[ConversationReport]:
     """Replay files and yield what became of each conversation, whatever the number of processes.
 
@@ -110,6 +112,7 @@ def replay_files(
         priced: Whether what has tokens and no recorded price gets that of the policy and of the tables, so that budgets
             in money hold and costs are whole.
         stop: Ends the reading early; what was read until then is yielded.
+        reach: Takes how far each of several processes has read, so that the same can be read again after `stop`.
 
     Raises:
         ConfigError: The policy, the format or the number of processes cannot be used, or the embedder not with them.
@@ -154,7 +157,7 @@ def replay_files(
         "of": jobs,
     }
     chosen = list(recordings(files, read, broken, format_name))
-    return _replay(chosen, job, Merge(chosen, jobs, read, broken, report, keep_incidents), progress, stop)
+    return _replay(chosen, job, Merge(chosen, jobs, read, broken, report, keep_incidents, reach), progress, stop)
 
 
 def _replay(

@@ -9,6 +9,7 @@ from agentbreaker.errors import TranscriptError
 from agentbreaker.replay import ConversationReport, ReplayReport
 from agentbreaker.transcripts.files import NO_MESSAGE
 from agentbreaker.transcripts.reading import ReadReport
+from agentbreaker.transcripts.share import Reach
 
 __all__ = ["Merge"]
 
@@ -21,6 +22,7 @@ class Merge:
         jobs: How many processes there are.
         read, broken, report: Take what one process would have noted.
         keep_incidents: How many halts keep their evidence: the first ones of all.
+        reach: Takes how far each process has read.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Merge:
         broken: list[TranscriptError],
         report: ReplayReport,
         keep_incidents: int,
+        reach: Reach | None = None,
     ) -> None:
         self._files = files
         self._jobs = jobs
@@ -38,6 +41,7 @@ class Merge:
         self._broken = broken
         self._report = report
         self._incidents_left = keep_incidents
+        self._reach = reach
         #: What each process said of a file, until all have.
         self._said: dict[int, dict[int, dict[str, Any]]] = {}
         #: Places of the halts in the latest file whose evidence is kept.
@@ -85,16 +89,20 @@ class Merge:
 
     def _settle(self, file: int) -> None:
         """Add up what the processes read of a file."""
-        said = [facts for _, facts in sorted(self._said.pop(file).items())]
+        by_number = self._said.pop(file)
+        said = [facts for _, facts in sorted(by_number.items())]
+        # What each process took is its own; everything else a reader that knows nothing of shares counts in each.
+        taken = [by_number[number]["counts"][1] if number in by_number else 0 for number in range(self._jobs)]
+        if self._reach is not None:
+            self._reach.note(self._files[file], file, taken)
         halts = sorted(place for facts in said for place in facts["halts"])[: self._incidents_left]
         self._incidents_left -= len(halts)
         self._halts = frozenset(halts)
         self._report.forgotten += sum(facts["forgotten"] for facts in said)
         read, first = self._read, said[0]
-        # A reader that knows nothing of shares has counted everything in each process.
         counted = said if first["partial"] else said[:1]
         lines, _, _, blank, truncated = first["counts"]
-        messages, skipped = (sum(facts["counts"][place] for facts in counted) for place in (1, 2))
+        messages, skipped = sum(taken), sum(facts["counts"][2] for facts in counted)
         read.lines += lines
         read.blank += blank
         read.truncated += truncated

@@ -133,6 +133,7 @@ class _Work:
             share=share,
             path=path,
         )
+        before = self._messages
         for message in self._stop.over(messages):
             take(message)
             self._messages += 1
@@ -141,7 +142,7 @@ class _Work:
             number,
             {
                 "partial": share.partial,
-                "counts": [read.lines, read.messages, read.skipped, read.blank, read.truncated],
+                "counts": [read.lines, self._messages - before, read.skipped, read.blank, read.truncated],
                 "errors": [_facts(error) for error in read.errors],
                 "reasons": [[reason, read._first_lines[reason], count] for reason, count in read.reasons.items()],
                 "formats": read.formats,

@@ -166,6 +166,11 @@ def test_ctrl_c_gives_the_partial_report(tmp_path: Path, jobs: str) -> None:
     document = json.loads(out)
     assert document["complete"] is False
     assert 0 < document["messages"] < len(lines)
+    # Both readings are of the same messages, though no two processes have got equally far.
+    assert document["spend"]["messages"] == document["messages"]
+    for halted in document["conversations_halted"]:
+        assert halted["spend"]["messages"] == halted["messages"]
+        assert halted["after_halt"]["messages"] == halted["messages"] - halted["halted_at"]
     assert b"Traceback" not in err
 
 

@@ -8,11 +8,13 @@ belongs to no conversation is counted by the first process.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 from zlib import crc32
 
-__all__ = ["Share", "id_in_line"]
+from agentbreaker.message import Message
+
+__all__ = ["Reach", "Share", "id_in_line"]
 
 _KEY: Final = b'"conversation_id"'
 _ID: Final = re.compile(rb'"conversation_id"[ \t]*:[ \t]*"([^"\\]*)"').match
@@ -74,8 +76,50 @@ class Share:
 
     def takes(self, conversation_id: str) -> bool:
         """Whether a message of this conversation is this share's own; notes it if not."""
-        name = conversation_id.encode("utf-8", "surrogatepass")
+        name = _name(conversation_id)
         if self.owner(name) == self.number:
             return True
         self.others(name)
         return False
+
+
+class Reach:
+    """How much of each share was read of each recording, where the reading ended early: no two got equally far."""
+
+    def __init__(self) -> None:
+        self._shares: dict[str, tuple[Share, list[int]]] = {}
+
+    def note(self, name: str, file: int, messages: Sequence[int]) -> None:
+        """Note how many messages of each share were read.
+
+        Args:
+            name: Of the recording.
+            file: Its number, as in :meth:`Share.begin`.
+            messages: One number for each share.
+        """
+        share = Share(0, len(messages), lambda _: None)
+        share.begin(file)
+        self._shares[name] = share, list(messages)
+
+    def within(self, messages: Iterable[tuple[str, Message]]) -> Iterator[tuple[str, Message]]:
+        """Yield the messages that were read, out of all messages in the order of the recordings.
+
+        Args:
+            messages: Pairs of the name of a recording and a message.
+        """
+        left = {name: list(numbers) for name, (_, numbers) in self._shares.items()}
+        rest = sum(map(sum, left.values()))
+        for name, message in messages:
+            if rest == 0:
+                return
+            if name not in left:
+                continue
+            owner = self._shares[name][0].owner(_name(message.conversation_id))
+            if left[name][owner]:
+                left[name][owner] -= 1
+                rest -= 1
+                yield name, message
+
+
+def _name(conversation_id: str) -> bytes:
+    return conversation_id.encode("utf-8", "surrogatepass")

@@ -58,7 +58,8 @@ def analyse(
         incidents: Pages at most.
         replayed: Replays the recordings in another way, such as in several processes.
         reading: Says what was read, called after the first reading.
-        interrupted: Asked after the first reading: whether it was cut short, so that the figures cover what was read.
+        interrupted: Asked after the first reading: whether it was cut short, so that the figures cover what was read:
+            what `read` then yields first.  Asked again after the comparison.
 
     Raises:
         ConfigError: A policy cannot be used.
@@ -79,6 +80,9 @@ def analyse(
     for candidate in tried:
         for conversation in replaying(candidate.policy, ReplayReport(), 0):
             candidate.take(conversation)
+    if interrupted():
+        # A comparison that broke off compares nothing.
+        complete, tried = False, ()
     evidence = {
         key: Evidence(first.found[key], keep_excerpts=policy.settings.conversations.keep_excerpts)
         for key in first.chosen()

@@ -16,7 +16,7 @@ from agentbreaker.errors import TranscriptError
 from agentbreaker.message import Message
 from agentbreaker.transcripts import ReadReport, message_to_json, read_transcript
 from agentbreaker.transcripts.schema import UnreadableError, parse_line
-from agentbreaker.transcripts.share import Share, id_in_line
+from agentbreaker.transcripts.share import Reach, Share, id_in_line
 
 SAMPLES = Path(__file__).parent / "samples"
 #: Texts that look like the key, or hide it.
@@ -157,3 +157,30 @@ def test_a_line_that_is_too_long_is_counted_by_the_first_share_only() -> None:
     """Nobody knows whose it is."""
     data: Any = LINES[0].encode() + b"\n" + b"x" * (9 * 1024 * 1024) + b"\n"
     assert [report.skipped for _, report, _ in shares(data, 3)] == [1, 0, 0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["a", "b", "é", "\ud800", "1"])), max_size=40).map(sorted),
+    st.integers(1, 3),
+    st.data(),
+)
+def test_what_unequal_processes_have_read_is_found_again(
+    ids: list[tuple[int, str]], of: int, data: st.DataObject
+) -> None:
+    """Of each share of each recording the beginning, as far as its process got; of what nobody opened, nothing."""
+    messages = [(f"file-{file}", Message(name, "x", content=str(n))) for n, (file, name) in enumerate(ids)]
+    reach, expected = Reach(), []
+    for file in range(2):
+        owned: list[list[tuple[str, Message]]] = [[] for _ in range(of)]
+        for name, message in messages:
+            share = Share(0, of, ignore)
+            share.begin(file)
+            if name == f"file-{file}":
+                owner = share.owner(message.conversation_id.encode("utf-8", "surrogatepass"))
+                owned[owner].append((name, message))
+        got = [data.draw(st.integers(0, len(own))) for own in owned]
+        reach.note(f"file-{file}", file, got)
+        expected += [pair for own, number in zip(owned, got, strict=True) for pair in own[:number]]
+    found = list(reach.within(messages))
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert found == [pair for pair in messages if pair in expected]

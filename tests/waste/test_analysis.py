@@ -206,6 +206,30 @@ def test_an_interrupted_reading_is_reported_as_far_as_it_went() -> None:
     assert report.trials == ()
 
 
+def test_an_interrupted_comparison_is_left_out() -> None:
+    """Ctrl-C while policies are tried: the report is of everything, and has no half comparison in it."""
+    messages = [("traces.jsonl", message) for message in (*honest(), *runaway())]
+    asked = Interruption()
+
+    def replayed(policy: Policy, totals: ReplayReport, keep: int) -> Iterator[ConversationReport]:
+        if keep == 0:
+            asked.ask()
+        return ReplayRun(policy, totals, keep_incidents=keep).over(asked.over(messages))
+
+    report = analyse(
+        lambda: iter(messages),
+        Policy(),
+        made_at=START,
+        accountant=Accountant(),
+        candidates=candidates_of(["ladder.halt=3"], Policy()),
+        replayed=replayed,
+        interrupted=lambda: asked.cut_short,
+    )
+    assert (report.complete, report.trials) == (False, ())
+    assert report.messages == report.spend.messages == len(messages)
+    assert report.halted == 1
+
+
 def test_only_the_most_expensive_halts_get_a_page() -> None:
     """Pages are bounded; the longest loop is among them."""
     report = report_of(*(runaway(f"r{length}", thanks=length) for length in (12, 40, 20)), incidents=2)
