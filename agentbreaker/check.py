@@ -125,7 +125,7 @@ class CheckReport:
         conversations: In the order of their files.
         totals: Of all.
         wasted_tokens, wasted_messages: Of all.
-        unpriced_tokens: Tokens without a recorded cost whose model has no list price; `totals.cost_usd` lacks them.
+        unpriced_tokens: Tokens without a recorded cost, or with one of 0, whose model has no price; `totals.cost_usd` lacks them.
         gates: Findings of the limits for all together.
     """
 
@@ -184,10 +184,9 @@ def check(
     def priced() -> Iterator[tuple[str, Message]]:
         prices = Pricing.of(rules.settings.prices)
         for source, message in messages:
-            if message.cost_usd is None and message.usage is not None and message.usage.total > 0:
-                message.cost_usd = prices.quote(message.model, message.usage)
-                if message.cost_usd is None:
-                    report.unpriced_tokens += message.usage.total
+            prices.fill(message)
+            if message.cost_usd is None and message.usage is not None:
+                report.unpriced_tokens += message.usage.total
             yield source, message
 
     def watch(_: int, message: Message, decision: Decision) -> None:

@@ -81,16 +81,18 @@ def test_a_warning_fails_only_where_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_what_has_no_recorded_cost_is_priced_by_its_model(tmp_path: Path) -> None:
-    """At list price; a recorded cost stays; a model that nobody knows is counted as unpriced."""
+    """At list price; a recorded cost stays; a model that nobody knows is unpriced, also where 0 is on record for it."""
     usage = {"input_tokens": 1_000_000, "output_tokens": 0}
     lines: list[dict[str, Any]] = [
         {"conversation_id": "c", "sender": "a", "content": "one", "model": "gpt-4o", "usage": usage},
         {"conversation_id": "c", "sender": "b", "content": "two", "model": "gpt-4o", "usage": usage, "cost_usd": 0.25},
         {"conversation_id": "c", "sender": "a", "content": "three", "model": "nobody-knows-this", "usage": usage},
+        {"conversation_id": "c", "sender": "b", "content": "4", "model": "who-knows", "usage": usage, "cost_usd": 0},
+        {"conversation_id": "c", "sender": "a", "content": "five", "model": "gpt-4o", "usage": usage, "cost_usd": 0},
     ]
     report = checked(tmp_path, lines)
-    assert report.totals.cost_usd == pytest.approx(2.5 + 0.25)
-    assert report.unpriced_tokens == 1_000_000
+    assert report.totals.cost_usd == pytest.approx(2.5 + 0.25 + 2.5)
+    assert report.unpriced_tokens == 2_000_000
 
 
 def test_the_budget_of_the_policy_sees_the_price(tmp_path: Path) -> None:
