@@ -125,7 +125,8 @@ class CheckReport:
         conversations: In the order of their files.
         totals: Of all.
         wasted_tokens, wasted_messages: Of all.
-        unpriced_tokens: Tokens without a recorded cost, or with one of 0, whose model has no price; `totals.cost_usd` lacks them.
+        unpriced_tokens: Tokens without a recorded cost, or with one of 0, whose model has no price; `totals.cost_usd`
+            lacks them.
         gates: Findings of the limits for all together.
     """
 
