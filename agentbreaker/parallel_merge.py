@@ -122,7 +122,9 @@ class Merge:
             read.give_reason(reason, number)
         faults: list[Any] = next((facts["broken"] for facts in said if facts["broken"]), [])
         self._broken += [TranscriptError(e[0], path=e[1], line=e[2], field=e[3]) for e in faults]
-        if not faults and not messages and not any(facts["cut_short"] for facts in said):
+        # Some had not come to this file when the reading ended.
+        whole = len(said) == self._jobs and not any(facts["cut_short"] for facts in said)
+        if whole and not faults and not messages:
             self._broken.append(TranscriptError(NO_MESSAGE, path=self._files[file]))
 
 

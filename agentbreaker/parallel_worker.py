@@ -107,6 +107,8 @@ class _Work:
                 self._tell("error", number, *_facts(error))
                 return
             if self._stop.asked:
+                # Asked for between two files, it cut none of them short.
+                self._stop.cut_short = self._stop.cut_short or number + 1 < len(self._job["files"])
                 break
             done += size_of(path or name)
             if self._job["advance"]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import heapq
 import io
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,21 +79,39 @@ def found_by(files: list[str], jobs: int, policy: Policy | None = None, **option
     return found.facts()
 
 
-def found_here(files: list[str], jobs: int, policy: Policy, *, strict: bool, keep_incidents: int) -> dict[str, Any]:
-    """What the processes do and what is made of it, in this one: many small cases are tried in little time."""
-    found, streams = Found(), []
-    job = {"policy": policy.settings.model_dump(mode="json"), "strict": strict, "format": None, "columns": None}
-    job |= {
+def answers_of(
+    files: list[str],
+    policy: Policy,
+    number: int,
+    jobs: int,
+    *,
+    stop: Interruption,
+    strict: bool = False,
+    keep_incidents: int = 10,
+) -> list[list[Any]]:
+    """What one of the processes says, in this one."""
+    answers = io.BytesIO()
+    job = {
+        "policy": policy.settings.model_dump(mode="json"),
+        "strict": strict,
+        "format": None,
+        "columns": None,
         "keep_incidents": keep_incidents,
         "priced": False,
         "advance": False,
+        "number": number,
         "of": jobs,
         "files": [(name, None) for name in files],
     }
-    for number in range(jobs):
-        answers = io.BytesIO()
-        _Work(job | {"number": number}, answers, Interruption()).run()
-        streams.append([[*json.loads(line), number] for line in answers.getvalue().splitlines()])
+    _Work(job, answers, stop).run()
+    return [[*json.loads(line), number] for line in answers.getvalue().splitlines()]
+
+
+def found_here(files: list[str], jobs: int, policy: Policy, *, strict: bool, keep_incidents: int) -> dict[str, Any]:
+    """What the processes do and what is made of it, in this one: many small cases are tried in little time."""
+    found = Found()
+    options: Any = {"strict": strict, "keep_incidents": keep_incidents}
+    streams = [answers_of(files, policy, number, jobs, stop=Interruption(), **options) for number in range(jobs)]
     merge = Merge(files, jobs, found.read, found.broken, found.report, keep_incidents)
     try:
         for conversation in merge.over(heapq.merge(*streams, key=merge.order)):
@@ -390,3 +410,31 @@ def test_a_wish_to_stop_gives_what_was_read_so_far(tmp_path: Path) -> None:
     assert 0 < found.report.messages < 60_000
     assert found.report.messages == sum(c.messages for c in found.conversations) == found.read.messages
     assert found.broken == []
+
+
+class _AskedBetween(Interruption):
+    """A wish to stop that comes just as a file ends."""
+
+    def over(self, items: Iterable[Any], *, may_wait: bool = False) -> Iterator[Any]:
+        """All items, then the wish."""
+        yield from items
+        self.ask()
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_wish_to_stop_between_two_files_cuts_the_reading_short(tmp_path: Path, files: int) -> None:
+    """A file that one process did not begin is not without messages: they are the ones that belong to that process."""
+    paths = []
+    for number in range(files):
+        name = next(f"c{n}" for n in itertools.count() if crc32(b"c%d" % n, crc32(b"%d" % number)) % 2 == 0)
+        path = tmp_path / f"{number}.jsonl"
+        path.write_text("\n".join(loop(name)))
+        paths.append(str(path))
+    streams = []
+    for number, stop in enumerate([_AskedBetween(), Interruption()]):
+        streams.append(answers_of(paths, Policy(), number, 2, stop=stop))
+    assert [stream[-1][:2] for stream in streams] == [["end", files == 2], ["end", False]]
+    found = Found()
+    merge = Merge(paths, 2, found.read, found.broken, found.report, 10)
+    found.conversations = list(merge.over(heapq.merge(*streams, key=merge.order)))
+    assert (len(found.conversations), found.broken) == (1, [])
