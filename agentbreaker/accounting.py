@@ -207,8 +207,9 @@ class Accountant:
 
         Usage and cost that are recorded come first.  A recorded cost of 0 beside tokens counts as none: it is what
         many systems write where they do not know the price.  Estimated tokens are priced as output of the model that
-        wrote them.  A prompt (``system``) is not said in the conversation and counts nothing.  A message that is
-        charged twice counts twice.
+        wrote them.  A prompt (``system``) is not said in the conversation and counts nothing, and neither does a
+        message whose tokens are in the usage of another (``usage_elsewhere``).  A message that is charged twice counts
+        twice.
         """
         usage, model = message.usage, message.model
         tokens = 0 if usage is None else _positive(usage.input_tokens) + _positive(usage.output_tokens)
@@ -217,7 +218,7 @@ class Accountant:
             recorded = None
         if usage is not None and tokens:
             return self._charge(model, usage, tokens, recorded, estimated=False)
-        tokens = 0 if message.kind == "system" else self._said(message)
+        tokens = 0 if message.kind == "system" or message.usage_elsewhere else self._said(message)
         if recorded is not None:
             return self._charge(model, None, tokens, recorded, estimated=True)
         if not tokens or message.kind == "tool_result" or message.role in ("user", "tool", "system"):

@@ -212,6 +212,7 @@ class _Mask:
             None if usage is None else Usage(*(getattr(usage, name) for name in Usage.__slots__)),
             message.cost_usd,
             inferred=message.inferred,
+            usage_elsewhere=message.usage_elsewhere,
         )
 
     def _tool(self, tool: Tool) -> Tool:

@@ -76,6 +76,8 @@ class Message:
         cost_usd: Price of the message in US dollars, if known.
         extra: Unknown fields of the transcript line, kept as they were.
         inferred: The framework named no recipient; whoever ran next was taken for it.
+        usage_elsewhere: No model was called for this message alone: its tokens are in the usage of another message of
+            the same call, or nobody wrote it.  They are not estimated, so that nothing counts twice.
     """
 
     conversation_id: str
@@ -94,3 +96,4 @@ class Message:
     cost_usd: float | None = None
     extra: dict[str, Any] | None = None
     inferred: bool = False
+    usage_elsewhere: bool = False

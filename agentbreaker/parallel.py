@@ -156,7 +156,7 @@ def replay_files(
         "advance": progress is not None,
         "of": jobs,
     }
-    chosen = list(recordings(files, read, broken, format_name))
+    chosen = list(recordings(files, read, broken, format_name, columns))
     return _replay(chosen, job, Merge(chosen, jobs, read, broken, report, keep_incidents, reach), progress, stop)
 
 

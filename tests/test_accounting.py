@@ -78,6 +78,14 @@ def test_what_is_not_recorded_is_estimated_and_priced_as_output(accountant: Acco
     assert (totals.messages, totals.tokens, totals.estimated_tokens) == (2, 2 * tokens, 2 * tokens)
 
 
+def test_what_another_message_pays_for_is_not_estimated(accountant: Accountant) -> None:
+    """Unless there is a figure of its own after all."""
+    assert accountant.charge(said(model="house-7b", usage_elsewhere=True)) == Charge(0, False, None, "none", "house-7b")
+    assert accountant.models == {}
+    paid = accountant.charge(said(model="house-7b", usage=Usage(3, 2), usage_elsewhere=True))
+    assert (paid.tokens, paid.basis) == (5, "own price")
+
+
 def test_a_recorded_cost_stands_beside_an_estimate(accountant: Accountant) -> None:
     """Only the tokens are estimated, and the cost is not held against a price of them."""
     charge = accountant.charge(said(model="house-7b", cost_usd=0.25))

@@ -76,12 +76,13 @@ def assert_alike(before: list[Message], after: list[Message]) -> None:
     assert len(before) == len(after)
     names: dict[str, str] = {}
     for one, other in zip(before, after, strict=True):
-        assert (one.kind, one.role, one.usage, one.cost_usd, one.inferred) == (
+        assert (one.kind, one.role, one.usage, one.cost_usd, one.inferred, one.usage_elsewhere) == (
             other.kind,
             other.role,
             other.usage,
             other.cost_usd,
             other.inferred,
+            other.usage_elsewhere,
         )
         assert names.setdefault(one.sender, other.sender) == other.sender
         assert (one.recipient is None) == (other.recipient is None)

@@ -24,6 +24,7 @@ from agentbreaker.transcripts.values import (
     mapping_of,
     moment_of,
     name_of,
+    pay_together,
     sum_of_usage,
     text_of,
     unpacked,
@@ -74,11 +75,13 @@ def read_ag2_classic(source: Source) -> Iterator[Message]:
             except UnreadableError as error:
                 source.skip(error.reason, field=error.field)
                 continue
+            if found and log.is_elsewhere(found[0]):
+                # Another chat: nobody in it hears what a group said last.
+                yield from _counted(source, addressing.end())
             for message in found:
                 yield from _counted(source, addressing.push(message))
-        for message in log.unpaid():
-            yield from _counted(source, addressing.push(message))
         yield from _counted(source, addressing.end())
+        yield from _counted(source, log.unpaid())
 
 
 def _counted(source: Source, messages: list[Message]) -> Iterator[Message]:
@@ -102,10 +105,12 @@ class _Log:
     def __init__(self, calls: Iterator[Any]) -> None:
         self._calls = calls
         self._next: Any = next(calls, None)
+        self._paid = self._next is not None
         # What was paid for since an agent's latest message.
         self._bills: dict[str, Message] = {}
         self._made: dict[str, tuple[str, str]] = {}
         self._managers: set[str] = set()
+        self._members: set[str] = set()
         self._conversation = "log"
 
     def received(self, receiver: Any, kind: Any, state: dict[str, Any], stamp: Any, conversation: str) -> list[Message]:
@@ -125,6 +130,8 @@ class _Log:
         body = state.get("message")
         turn = body if isinstance(body, dict) else {"content": body}
         author = name_of(turn.get("name"), "json_state.message.name")
+        if sender in self._managers and len(self._members) < _MAX_KEPT:
+            self._members.add(own)
         if sender in self._managers and author is not None and author != sender:
             return []
         recipient = None if own in self._managers else own
@@ -133,8 +140,16 @@ class _Log:
         for message in found:
             message.timestamp = moment
         if found and (bill := self._bills.pop(found[0].sender, None)) is not None:
-            found[-1].usage, found[-1].model, found[-1].cost_usd = bill.usage, bill.model, bill.cost_usd
+            pay_together(found, bill.usage, bill.model, bill.cost_usd)
+        elif self._paid:
+            # Every call of a model is in the log: for this one there was none, or one that cost nothing.
+            for message in found:
+                message.usage_elsewhere = message.kind != "tool_result"
         return found
+
+    def is_elsewhere(self, message: Message) -> bool:
+        """Whether a message is said to one agent by one that is in no group."""
+        return message.kind == "message" and message.recipient is not None and message.sender not in self._members
 
     def _turn(self, turn: dict[str, Any], conversation: str, sender: str, recipient: str | None) -> list[Message]:
         text, found = text_of(turn.get("content")), list[Message]()

@@ -2,7 +2,8 @@
 
 A step is of ``user``, ``agent`` or ``system``: ``message``, ``tool_calls``, ``observation`` with their results,
 ``metrics``.  A trajectory is a conversation; one of a subagent, held within it since version 1.7, is told where the
-observation refers to it, else after the rest.
+observation refers to it, else after the rest.  Steps that were copied from another trajectory are told there, and paid
+for there.  Totals of a whole trajectory count where its steps have none.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from agentbreaker.message import Message, Tool
+from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.transcripts.records import Probe, records_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
@@ -21,6 +22,7 @@ from agentbreaker.transcripts.values import (
     mapping_of,
     moment_of,
     name_of,
+    pay_together,
     text_of,
     usage_of,
 )
@@ -73,6 +75,7 @@ class _Trajectory:
         agent = mapping_of(record.get("agent"))
         within = {key: one for one in items_of(record.get("subagent_trajectories")) for key in _keys_of(one)}
         told: set[int] = set()
+        bills = _Bills(record, steps)
         try:
             speaker = name_of(agent.get("name"), "agent.name") or "agent"
             model = name_of(agent.get("model_name"), "agent.model_name")
@@ -81,11 +84,15 @@ class _Trajectory:
             return
         for number, step in enumerate(steps):
             place = f"{field}.{number}"
+            if isinstance(step, dict) and step.get("is_copied_context") is True and not _is_request(step, caller):
+                self._source.report.blank += 1
+                continue
             try:
                 found = self._step(step, speaker, caller, model)
             except UnreadableError as error:
                 self._source.skip(error.reason, field=".".join(filter(None, (place, error.field))))
                 continue
+            bills.add(number, found)
             results = [message for message in found if message.kind == "tool_result"]
             yield from (message for message in found if message.kind != "tool_result")
             for reference in _references(step):
@@ -108,8 +115,10 @@ class _Trajectory:
         if kind == "system":
             return [Message(conversation, "system", None, "system", text, "system", timestamp=moment)]
         if kind == "user":
-            role: Any = "user" if caller == _USER else None
-            return [Message(conversation, caller, speaker, content=text, role=role, timestamp=moment)]
+            if caller == _USER:
+                return [Message(conversation, caller, speaker, content=text, role="user", timestamp=moment)]
+            # The call that started the subagent has paid for it.
+            return [Message(conversation, caller, speaker, content=text, timestamp=moment, usage_elsewhere=True)]
         if kind != "agent":
             raise UnreadableError("expected user, agent or system", "source")
         calls = items_of(step.get("tool_calls"))
@@ -126,18 +135,81 @@ class _Trajectory:
                 Message(conversation, speaker, name, "tool_call", role="assistant", timestamp=moment, tool=tool)
             )
         metrics = mapping_of(step.get("metrics"))
-        paid = found[-1]
-        paid.usage = usage_of(
-            metrics.get("prompt_tokens"), metrics.get("completion_tokens"), metrics.get("cached_tokens")
-        )
-        paid.cost_usd = cost_of(metrics.get("cost_usd"))
-        paid.model = name_of(step.get("model_name"), "model_name") or model
+        model = name_of(step.get("model_name"), "model_name") or model
+        pay_together(found, _usage(metrics), model, cost_of(metrics.get("cost_usd")))
+        # A step that no model was asked for, such as one of a fixed graph.
+        found[-1].usage_elsewhere = step.get("llm_call_count") == 0 and found[-1].usage is None
+        for message in found:
+            message.usage_elsewhere = message.usage_elsewhere or found[-1].usage_elsewhere
         for result in items_of(mapping_of(step.get("observation")).get("results")):
             call_id = name_of(result.get("source_call_id"), "observation.results.source_call_id")
             name = names.get(call_id or "", next(iter(names.values()), "tool"))
             tool = Tool(name, call_id, None, text_of(result.get("content")))
             found.append(Message(conversation, name, speaker, "tool_result", role="tool", timestamp=moment, tool=tool))
         return found
+
+
+class _Bills:
+    """The totals of a trajectory, for the steps that lack them."""
+
+    def __init__(self, record: Mapping[str, Any], steps: list[Any]) -> None:
+        totals = mapping_of(record.get("final_metrics"))
+        own = {
+            number: mapping_of(step.get("metrics"))
+            for number, step in enumerate(steps)
+            if isinstance(step, dict) and step.get("source") == "agent" and step.get("is_copied_context") is not True
+        }
+        tokens = {number: usage.total for number, one in own.items() if (usage := _usage(one)) is not None}
+        self._usage: Usage | None = None
+        self._costs: dict[int, float] = {}
+        # Whether the last step pays for all of them.
+        self._whole = False
+        self._last = max(own, default=-1)
+        # Totals of one that has others in it, or goes on from another, may be those of all of them.
+        if record.get("subagent_trajectories") or len(own) < sum(_is_step_of_agent(step) for step in steps):
+            return
+        cost = cost_of(totals.get("total_cost_usd"))
+        unpaid = cost and not any(cost_of(one.get("cost_usd")) for one in own.values())
+        if tokens:
+            total = sum(tokens.values())
+            self._costs = {number: cost * one / total for number, one in tokens.items()} if cost and unpaid else {}
+        elif own:
+            self._usage = usage_of(
+                totals.get("total_prompt_tokens"),
+                totals.get("total_completion_tokens"),
+                totals.get("total_cached_tokens"),
+            )
+            self._costs = {self._last: cost} if cost and unpaid else {}
+            self._whole = self._usage is not None or bool(self._costs)
+
+    def add(self, number: int, found: list[Message]) -> None:
+        """Add to the messages of a step what the totals say of it."""
+        paid = [message for message in found if message.kind != "tool_result"]
+        usage, cost = self._usage if number == self._last else None, self._costs.get(number)
+        for message in paid if self._whole else ():
+            message.usage_elsewhere = True
+        if paid and (usage is not None or cost is not None):
+            pay_together(paid, usage or paid[-1].usage, paid[-1].model, cost)
+
+
+def _is_step_of_agent(step: Any) -> bool:
+    return isinstance(step, dict) and step.get("source") == "agent"
+
+
+def _is_request(step: Mapping[str, Any], caller: str) -> bool:
+    """Whether a step is what a subagent was asked: copied, but told nowhere else in these words."""
+    return caller != _USER and step.get("source") == "user"
+
+
+def _usage(metrics: Mapping[str, Any]) -> Usage | None:
+    extra = mapping_of(metrics.get("extra"))
+    return usage_of(
+        metrics.get("prompt_tokens"),
+        metrics.get("completion_tokens"),
+        metrics.get("cached_tokens"),
+        extra.get("cache_creation_input_tokens"),
+        extra.get("reasoning_output_tokens") or extra.get("reasoning_tokens"),
+    )
 
 
 def _keys_of(record: Mapping[str, Any]) -> list[str]:

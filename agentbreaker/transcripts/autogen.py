@@ -14,10 +14,21 @@ from agentbreaker.transcripts.addressing import Addressing, spoken_to_next
 from agentbreaker.transcripts.records import Probe, records_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
-from agentbreaker.transcripts.values import items_of, mapping_of, moment_of, name_of, text_of, unpacked, usage_of
+from agentbreaker.transcripts.values import (
+    items_of,
+    mapping_of,
+    moment_of,
+    name_of,
+    pay_together,
+    text_of,
+    unpacked,
+    usage_of,
+)
 
 __all__ = ["Seen", "is_message", "messages_of_turn", "read_autogen", "recognise_autogen"]
 
+#: What AutoGen itself makes of a tool's result: no model is called for it.
+_MADE_UP: Final = frozenset({"HandoffMessage", "ToolCallSummaryMessage"})
 #: Events about a run that nobody says to anybody.
 _SILENT: Final = frozenset(
     {
@@ -153,8 +164,9 @@ def messages_of_turn(turn: Any, conversation: str, seen: Seen) -> list[Message]:
                 timestamp=moment,
             )
         )
-    if found:
-        found[-1].usage = _usage(turn.get("models_usage"))
+    if found and found[-1].kind != "tool_result":
+        pay_together(found, usage := _usage(turn.get("models_usage")))
+        found[-1].usage_elsewhere = usage is None and isinstance(kind, str) and kind in _MADE_UP
     return found
 
 

@@ -22,6 +22,7 @@ from agentbreaker.transcripts.values import (
     last_text,
     mapping_of,
     name_of,
+    pay_together,
     sum_of_usage,
     text_of,
     unpacked,
@@ -110,14 +111,17 @@ class _Log:
         sent = str(event.get("delivery_stage")).endswith("SEND")
         if isinstance(body, dict) and (turns := _turns(body)):
             self._is_chat = True
-            found = [one for turn in turns for one in messages_of_turn(turn, conversation, self._seen)]
+            ready: list[Message] = []
+            for turn in turns:
+                ready += self._ready(messages_of_turn(turn, conversation, self._seen))
+            return ready
         elif body == {} and self._is_chat:
-            return self._addressing.address(conversation, receiver) if sent and receiver else None
+            # The same to one agent directly is a reset.
+            published = sent and str(event.get("kind")).endswith("PUBLISH")
+            return self._addressing.address(conversation, receiver) if published and receiver else None
         elif not sent or self._is_chat:
             return None
-        else:
-            found = [Message(conversation, sender or _RUNTIME, receiver, content=last_text(body))]
-        return self._ready(found)
+        return self._ready([Message(conversation, sender or _RUNTIME, receiver, content=last_text(body))])
 
     def _tool(self, event: dict[str, Any]) -> list[Message] | None:
         # A team tells of its tools in messages of its own.
@@ -136,14 +140,13 @@ class _Log:
         )
 
     def _ready(self, found: list[Message]) -> list[Message]:
-        ready = []
-        for message in found:
-            bill = self._bills.pop((message.conversation_id, message.sender), None)
-            if bill is not None:
-                message.model = message.model or bill.model
-                message.usage = message.usage or bill.usage
-            ready += self._addressing.push(message)
-        return ready
+        """Return what is ready after the messages of one turn, which pay for the calls of the agent before it."""
+        said = [message for message in found if message.kind != "tool_result"]
+        if said and (bill := self._bills.pop((said[-1].conversation_id, said[-1].sender), None)) is not None:
+            # The turn itself knows of its own call only, and not of those that its tools made.
+            usage = max((said[-1].usage, bill.usage), key=lambda one: 0 if one is None else one.total)
+            pay_together(said, usage, bill.model)
+        return [one for message in found for one in self._addressing.push(message)]
 
     def _call(self, event: dict[str, Any]) -> None:
         agent, key = _agent(event.get("agent_id"), "agent_id")
@@ -157,7 +160,8 @@ class _Log:
     def end(self) -> list[Message]:
         """Return what still waits, and what was paid for and not followed by a message."""
         bills = [bill for bill in self._bills.values() if bill.usage is not None]
-        return [*(one for bill in bills for one in self._addressing.push(bill)), *self._addressing.end()]
+        # Nothing is said with them, and nobody is spoken to.
+        return [*self._addressing.end(), *bills]
 
 
 def _agent(value: Any, field: str) -> tuple[str | None, str | None]:

@@ -23,6 +23,7 @@ from agentbreaker.transcripts.values import (
     mapping_of,
     moment_of,
     name_of,
+    pay_together,
     text_of,
     usage_of,
 )
@@ -88,26 +89,37 @@ def _messages(source: Source) -> Iterator[Message]:
 
 
 def chat_messages(source: Source, turns: list[Any], conversation: str, record: dict[str, Any]) -> Iterator[Message]:
-    """Yield the messages of one conversation; the usage of `record` itself is that of its last answer.
+    """Yield the messages of one conversation; usage and cost of `record` itself are those of its last answer.
 
     Args:
         source: Takes what cannot be read.
         turns: The messages, as they came.
         conversation: Id of the conversation.
-        record: What surrounds them: ``usage``, ``model``.
+        record: What surrounds them: ``usage``, ``model``, ``cost_usd``.
     """
     calls = _Calls()
     messages: list[Message] = []
+    answer: list[Message] = []
+    try:
+        model = name_of(record.get("model"), "model")
+    except UnreadableError as error:
+        source.skip(error.reason, field=error.field)
+        model = None
     for number, turn in enumerate(turns):
         try:
-            messages += calls.messages(turn, conversation)
+            found = calls.messages(turn, conversation)
         except UnreadableError as error:
             field = f"messages.{number}" if error.field is None else f"messages.{number}.{error.field}"
             source.skip(error.reason, field=field)
-    answers = [message for message in messages if message.role == "assistant"]
-    if answers and not any(message.usage for message in messages):
-        answers[-1].usage = usage_of_chat(record.get("usage"))
-        answers[-1].model = answers[-1].model or name_of(record.get("model"), "model")
+            continue
+        messages += found
+        if found[-1].role == "assistant":
+            answer = found
+            for message in found:
+                message.model = message.model or model
+    if answer and not any(message.usage or message.cost_usd for message in messages):
+        cost = cost_of(record.get("cost_usd", record.get("cost")))
+        pay_together(answer, usage_of_chat(record.get("usage")), answer[-1].model, cost)
     yield from messages
 
 
@@ -183,9 +195,8 @@ class _Calls:
                 self._made[call_id or f" {name}"] = (sender, name)
             tool_call = Tool(name, call_id, _arguments(function.get("arguments")))
             found.append(Message(conversation, sender, name, "tool_call", role=role, timestamp=moment, tool=tool_call))
-        found[-1].usage = usage_of_chat(turn.get("usage"))
-        found[-1].cost_usd = cost_of(turn.get("cost_usd", turn.get("cost")))
-        found[-1].model = name_of(turn.get("model"), "model")
+        cost = cost_of(turn.get("cost_usd", turn.get("cost")))
+        pay_together(found, usage_of_chat(turn.get("usage")), name_of(turn.get("model"), "model"), cost)
         return found
 
 

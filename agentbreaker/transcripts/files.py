@@ -93,7 +93,11 @@ def read_file(
 
 
 def recordings(
-    files: Sequence[str], read: ReadReport, broken: list[TranscriptError], format_name: str | None = None
+    files: Sequence[str],
+    read: ReadReport,
+    broken: list[TranscriptError],
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Yield the files that are to be read, each looked at when its turn comes.
 
@@ -105,10 +109,11 @@ def recordings(
         read: Takes what was passed over.
         broken: Takes the fault, if there is one.
         format_name: What they all are: nothing is passed over then.
+        columns: For tables: field of ours to the name of the column.
     """
     passed = 0
     for name in files:
-        if format_name is None and isinstance(name, FoundFile) and not is_recording(name):
+        if format_name is None and isinstance(name, FoundFile) and not is_recording(name, columns):
             read.pass_over(name)
             passed += 1
         else:
@@ -138,7 +143,7 @@ def read_files_to_the_end(
     Args and Raises: As :func:`read_file`.
     """
     done = 0
-    for name in recordings(files, read, broken, format_name):
+    for name in recordings(files, read, broken, format_name, columns):
         before, faults = read.messages, len(broken)
         for message in read_file(
             name,

@@ -35,7 +35,7 @@ from agentbreaker.transcripts.reading import ReadReport
 from agentbreaker.transcripts.records import Probe
 from agentbreaker.transcripts.share import Share
 from agentbreaker.transcripts.source import SQLITE, Source, open_source
-from agentbreaker.transcripts.table import read_csv, read_parquet, recognise_csv, recognise_parquet
+from agentbreaker.transcripts.table import looks_like_a_table, read_csv, read_parquet, recognise_csv, recognise_parquet
 
 __all__ = [
     "FORMATS",
@@ -135,7 +135,9 @@ def find_format(name: str) -> Format:
 
 
 def detect(source: Source) -> Format:
-    """Tell the format of a source from its beginning, which stays to be read; text that nobody knows is taken for ours.
+    """Tell the format of a source from its beginning, which stays to be read.
+
+    Of what nobody knows, a table is taken for CSV, whose reader says which column it misses, and other text for ours.
 
     Raises:
         TranscriptError: It is a database of no format that is known, or needs a library that is missing.
@@ -144,17 +146,19 @@ def detect(source: Source) -> Format:
     found = next((one for one in FORMATS if one.recognises(probe)), None)
     if found is None and source.head.startswith(SQLITE):
         raise TranscriptError("an SQLite database of no format that is known", path=source.path)
+    if found is None and looks_like_a_table(probe):
+        return _BY_NAME["csv"]
     return found or FORMATS[0]
 
 
-def is_recording(path: str) -> bool:
-    """Whether a format knows the file.
+def is_recording(path: str, columns: Mapping[str, str] | None = None) -> bool:
+    """Whether a format knows the file; `columns` are those of tables, as for :func:`read_transcript`.
 
     What cannot be opened or looked at is taken for one, and so is an empty file with the name of a transcript: reading
     it says what is wrong.
     """
     try:
-        with open_source(path) as source:
+        with open_source(path, columns=columns) as source:
             if not source.head.strip():
                 return not source.complete or path.endswith((".jsonl", ".jsonl.gz"))
             probe = Probe(source)

@@ -9,10 +9,20 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agentbreaker.message import Tool, Usage
+from agentbreaker.transcripts.graph_runs import CONTROL_FLOW, agent_of_run, handed_over
 from agentbreaker.transcripts.spans import Span, SpanKind
-from agentbreaker.transcripts.values import cost_of, items_of, last_text, name_of, text_of, unpacked, usage_of
+from agentbreaker.transcripts.values import (
+    cost_of,
+    items_of,
+    last_text,
+    mapping_of,
+    name_of,
+    text_of,
+    unpacked,
+    usage_of,
+)
 
-__all__ = ["calls_of_message", "fill_from_genai", "is_genai"]
+__all__ = ["calls_of_message", "fill_content", "fill_from_genai", "is_genai"]
 
 _OPERATIONS: Final[dict[str, SpanKind]] = {
     "invoke_agent": "agent",
@@ -22,6 +32,7 @@ _OPERATIONS: Final[dict[str, SpanKind]] = {
     "completion": "model",
     "generate_content": "model",
 }
+_ASSOCIATION: Final = "traceloop.association.properties."
 _TRACELOOP: Final[dict[str, SpanKind]] = {"agent": "agent", "tool": "tool"}
 _CONVERSATION: Final = (
     "gen_ai.conversation.id",
@@ -69,6 +80,9 @@ def fill_from_genai(span: Span, span_name: str, attributes: Mapping[str, Any]) -
         # Before there were operations, a model call was a span of a system or a provider.
         if span.kind == "other" and _first(attributes, ("gen_ai.system", "llm.request.type")) is not None:
             span.kind = "model"
+    metadata = _metadata(attributes)
+    if span.kind == "other" and (turn := agent_of_run(str(attributes.get("traceloop.entity.name")), metadata)):
+        span.kind, span.is_node = "agent", True
     for field in _CONVERSATION:
         span.conversation_id = span.conversation_id or name_of(attributes.get(field), field)
     if span.conversation_id is None and attributes.get("gen_ai.system") == "autogen":
@@ -85,24 +99,41 @@ def fill_from_genai(span: Span, span_name: str, attributes: Mapping[str, Any]) -
     match span.kind:
         case "agent":
             entity = name_of(attributes.get("traceloop.entity.name"), "traceloop.entity.name")
-            span.name = agent or entity or name_of(bare, "name") or ""
+            span.name = agent or (turn if span.is_node else None) or entity or name_of(bare, "name") or ""
         case "model":
             span.name = agent or ""
         case "tool":
             fields = ("gen_ai.tool.name", "traceloop.entity.name")
             span.name = name_of(_first(attributes, fields), fields[0]) or name_of(bare, "name") or "tool"
-    _content(span, attributes)
+    fill_content(span, attributes)
 
 
-def _content(span: Span, attributes: Mapping[str, Any]) -> None:
+def _metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What LangGraph tells its runs, as OpenLLMetry writes it."""
+    return {
+        name.removeprefix(_ASSOCIATION): value for name, value in attributes.items() if name.startswith(_ASSOCIATION)
+    }
+
+
+def fill_content(span: Span, attributes: Mapping[str, Any]) -> None:
+    """Fill in what went into a span and came out of it; what is not recorded changes nothing.
+
+    Raises:
+        UnreadableError: A name or id is too long.
+    """
     if span.kind == "tool":
-        span.tool = Tool(
-            span.name,
-            name_of(attributes.get("gen_ai.tool.call.id"), "gen_ai.tool.call.id"),
-            unpacked(_first(attributes, ("gen_ai.tool.call.arguments", "traceloop.entity.input"))),
-            text_of(_first(attributes, ("gen_ai.tool.call.result", "traceloop.entity.output"))),
-            "error.type" in attributes,
-        )
+        given = unpacked(_first(attributes, ("gen_ai.tool.call.arguments", "traceloop.entity.input")))
+        back = _first(attributes, ("gen_ai.tool.call.result", "traceloop.entity.output"))
+        result = text_of(back)
+        if isinstance(given, dict) and "input_str" in given:
+            # OpenLLMetry wraps both, together with ids that are others in every call.
+            given = given.get("inputs") or given["input_str"]
+            wrapped = mapping_of(back).get("output", back)
+            handover = handed_over(wrapped)
+            span.target, result = (None, last_text(wrapped)) if handover is None else handover
+        failed = attributes.get("error.type") not in (None, *CONTROL_FLOW)
+        call_id = name_of(attributes.get("gen_ai.tool.call.id"), "gen_ai.tool.call.id")
+        span.tool = Tool(span.name, call_id, given, result, failed)
         return
     asked = items_of(_first(attributes, ("gen_ai.input.messages", "gen_ai.prompt"))) or _indexed(
         attributes, "gen_ai.prompt"
@@ -113,11 +144,12 @@ def _content(span: Span, attributes: Mapping[str, Any]) -> None:
     requests = [one for one in asked if one.get("role") == "user"] or [
         one for one in asked if one.get("role") not in ("system", "tool")
     ]
-    span.asked = last_text(requests[-1:]) if requests else ""
-    span.from_user = bool(requests) and requests[-1].get("role") == "user"
-    span.said = last_text(said[-1:]) if said else ""
-    for message in said:
-        span.calls += calls_of_message(message)
+    if asked:
+        span.asked = last_text(requests[-1:]) if requests else ""
+        span.from_user = bool(requests) and requests[-1].get("role") == "user"
+    if said:
+        span.said = last_text(said[-1:])
+        span.calls = [call for message in said for call in calls_of_message(message)]
     if not asked and not said:
         span.asked = last_text(_first(attributes, ("traceloop.entity.input", "gen_ai.prompt")))
         span.said = last_text(_first(attributes, ("traceloop.entity.output", "gen_ai.completion")))

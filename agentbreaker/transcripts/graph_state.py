@@ -11,7 +11,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentbreaker.message import Message, Role, Tool, Usage
-from agentbreaker.transcripts.values import first_name, items_of, mapping_of, name_of, text_of, unpacked, usage_of
+from agentbreaker.transcripts.graph_runs import NODES_OF_AGENTS
+from agentbreaker.transcripts.values import (
+    first_name,
+    items_of,
+    mapping_of,
+    name_of,
+    pay_together,
+    text_of,
+    unpacked,
+    usage_of,
+)
 
 __all__ = ["START", "StateChanges", "messages_in"]
 
@@ -20,6 +30,8 @@ START: Final = "__start__"
 _USER: Final = "user"
 _NAMELESS: Final = "assistant"
 _MAX_KEPT: Final = 100_000
+#: Where a message is told: in the graph, in one within it, or in a whole state.
+_OUTER, _INNER, _STATE = _PLACES = ("outer", "inner", "state")
 #: Messages that wait to be heard.
 _MAX_HELD: Final = 1000
 _MAX_DEPTH: Final = 8
@@ -35,8 +47,6 @@ _TYPES: Final = {
     "chat": "ai",
     "remove": "remove",
 }
-#: Nodes that are a part of an agent, not one: in an inner graph the agent has the name of the node around it.
-_PARTS: Final = frozenset({"agent", "call_model", "generate", "llm", "model", "model_request", "tools"})
 #: A message as ``str`` writes it, which is what ``json.dumps(chunk, default=str)`` leaves of it.
 _WRITTEN: Final = re.compile(r"content=(?P<quote>['\"])(?P<text>.*?)(?P=quote) additional_kwargs=", re.DOTALL)
 
@@ -53,6 +63,9 @@ class StateChanges:
         self._heard = 0
         self._seen: set[int] = set()
         self._unnamed: set[int] = set()
+        # Messages by what they are and where they were told: without an id, which a state gives them, and with one.
+        self._written: dict[int, int] = {}
+        self._kept: dict[int, int] = {}
         self._calls: dict[str, tuple[str, str]] = {}
         self._asked = False
         self._states = 0
@@ -92,7 +105,7 @@ class StateChanges:
         Raises:
             UnreadableError: A name or id is too long.
         """
-        name = name_of(inner if inner and node in _PARTS else node, "node") or ""
+        name = name_of(inner if inner and node in NODES_OF_AGENTS else node, "node") or ""
         found = messages_in(update)
         self._asked = self._asked or node == START
         if found:
@@ -112,14 +125,19 @@ class StateChanges:
         for number, fields in enumerate(found):
             asked = history and _kind_of(fields) == "human"
             message_id = name_of(fields.get("id"), "id")
-            if asked and self.said and not any(map(self._is_new, found[number + 1 :])):
-                # What came of it is told: it would come after that.
-                continue
+            where = _STATE if history or not node else _INNER if inner else _OUTER
+            if asked and self.said:
+                answer = next((one for one in found[number + 1 :] if _kind_of(one) != "human"), fields)
+                if not self._is_new(answer, node, where):
+                    # What came of it is told: it would come after that.
+                    continue
             if message_id is not None:
                 if hash(message_id) in self._seen:
                     continue
                 if len(self._seen) < _MAX_KEPT:
                     self._seen.add(hash(message_id))
+            if _kind_of(fields) != "human" and self._is_told(fields, node, where):
+                continue
             made = self._message(fields, START if asked else node, message_id, moment)
             if made and made[0].role == "user":
                 # An input has no id before the graph has given it one.
@@ -135,9 +153,28 @@ class StateChanges:
                 if asked:
                     self.step()
 
-    def _is_new(self, fields: dict[str, Any]) -> bool:
+    def _is_new(self, fields: dict[str, Any], node: str, where: str) -> bool:
         message_id = fields.get("id")
-        return not isinstance(message_id, str) or hash(message_id) not in self._seen
+        if isinstance(message_id, str) and hash(message_id) in self._seen:
+            return False
+        others = self._kept if message_id is None else self._written
+        return not any(hash((_identity(fields, node), one)) in others for one in _elsewhere(where))
+
+    def _is_told(self, fields: dict[str, Any], node: str, where: str) -> bool:
+        """Whether a message was told elsewhere, and has or had no id: an outer graph repeats what an inner one said."""
+        others, own = (self._written, self._kept) if isinstance(fields.get("id"), str) else (self._kept, self._written)
+        identity = _identity(fields, node)
+        for one in _elsewhere(where):
+            key = hash((identity, one))
+            if key in others:
+                others[key] -= 1
+                if not others[key]:
+                    del others[key]
+                return True
+        if len(own) < _MAX_KEPT:
+            key = hash((identity, where))
+            own[key] = own.get(key, 0) + 1
+        return False
 
     def _message(
         self, fields: dict[str, Any], node: str, message_id: str | None, moment: datetime | None
@@ -185,8 +222,12 @@ class StateChanges:
                 self._calls[call_id] = (speaker, called)
             tool = Tool(called, call_id, unpacked(function.get("args", function.get("arguments"))))
             found.append(Message(conversation, speaker, called, "tool_call", role=role, timestamp=moment, tool=tool))
-        found[-1].usage = _usage(fields)
-        found[-1].model = first_name(mapping_of(fields.get("response_metadata")), ("model_name", "model"))
+        model = first_name(mapping_of(fields.get("response_metadata")), ("model_name", "model"))
+        pay_together(found, _usage(fields), model)
+        if mapping_of(fields.get("response_metadata")).get("__is_handoff_back") is True:
+            # No model wrote it.
+            for message in found:
+                message.usage_elsewhere = True
         return found
 
     def _say(self, messages: list[Message], speaker: str, inferred: bool) -> None:
@@ -246,6 +287,18 @@ def _fields_of(value: Any) -> dict[str, Any] | None:
     if isinstance(value, str) and value.startswith("content=") and (match := _WRITTEN.match(value)) is not None:
         return {"type": "ai", "content": match["text"]}
     return None
+
+
+def _elsewhere(where: str) -> list[str]:
+    """Where a message may have been told that is told now; a state repeats what was in the states before."""
+    return [one for one in _PLACES if one != where or one == _STATE]
+
+
+def _identity(fields: dict[str, Any], node: str) -> tuple[str, ...]:
+    """What makes a message another one where it has no id: the calls that it makes or answers, else who speaks."""
+    calls = [str(call.get("id")) for call in items_of(fields.get("tool_calls"))]
+    speaker = str(fields.get("tool_call_id") or "") or ("" if calls else str(fields.get("name") or node))
+    return _kind_of(fields), text_of(fields.get("content")), speaker, *calls
 
 
 def _kind_of(fields: dict[str, Any]) -> str:

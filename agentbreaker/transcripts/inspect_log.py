@@ -1,8 +1,9 @@
 """Inspect logs: JSON, and ``.eval`` through the user's own inspect-ai, one sample after the other.
 
 The events of a sample are the spans of a trace: agents and handoffs are nested, models and tools are called in them.
-A sample is a conversation.  Without events its messages are those of one agent.  Long texts are kept beside the events,
-once, and so are the inputs of models.
+A sample is a conversation.  A scorer that asks a model is an agent, whom nobody asks: its prompt is the sample once
+more.  Without events its messages are those of one agent.  Long texts are kept beside the events, once, and so are the
+inputs of models.
 """
 
 from __future__ import annotations
@@ -140,7 +141,14 @@ class _Sample:
         self._trace = trace_id
         self._attachments = mapping_of(sample.get("attachments"))
         self._pool = items_of(mapping_of(sample.get("events_data")).get("messages"))
-        self._delegated = self._delegations(items_of(sample.get("events")))
+        self._begun = {
+            event["id"]: event
+            for event in items_of(sample.get("events"))
+            if event.get("event") == "span_begin" and isinstance(event.get("id"), str)
+        }
+        models = (event for event in items_of(sample.get("events")) if event.get("event") == "model")
+        self._scorers = {self._scorer_of(event) for event in models}
+        self._delegated = self._delegations()
 
     def spans(self) -> Iterator[Span]:
         """Yield a span for each agent, model call and tool call."""
@@ -151,12 +159,15 @@ class _Sample:
                 case "span_begin":
                     span = self._span(event, name_of(event.get("id"), "events.id"), number, "parent_id")
                     span.end = moment_of(ends.get(str(event.get("id"))))
-                    if event.get("type") in _AGENTS:
+                    if event.get("type") in _AGENTS or str(event.get("id")) in self._scorers:
                         span.kind, span.name = "agent", name_of(event.get("name"), "events.name") or ""
                     yield span
                 case "model":
                     found = True
-                    yield self._model(event, number)
+                    model = self._model(event, number)
+                    if self._scorer_of(event) is not None:
+                        model.asked, model.from_user = "", False
+                    yield model
                 case "tool":
                     found = True
                     yield self._tool(event, number)
@@ -203,13 +214,9 @@ class _Sample:
         )
         return span
 
-    def _delegations(self, events: list[dict[str, Any]]) -> dict[tuple[str, str], list[datetime]]:
+    def _delegations(self) -> dict[tuple[str, str], list[datetime]]:
         """When an agent began to work as a tool, by the span and the name of the tool: its spans tell of it."""
-        begun = {
-            event["id"]: event
-            for event in events
-            if event.get("event") == "span_begin" and isinstance(event.get("id"), str)
-        }
+        begun = self._begun
         found: dict[tuple[str, str], list[datetime]] = {}
         for event in begun.values():
             above, tool = begun.get(str(event.get("parent_id"))), None
@@ -223,6 +230,15 @@ class _Sample:
                     found.setdefault((owner, str(tool.get("name"))), []).append(moment)
                 above = begun.get(owner)
         return found
+
+    def _scorer_of(self, event: dict[str, Any]) -> str | None:
+        """The span of the scorer that a model was called by."""
+        above = self._begun.get(str(event.get("span_id")))
+        for _ in range(_MAX_DEPTH):
+            if above is None or above.get("type") == "scorer":
+                break
+            above = self._begun.get(str(above.get("parent_id")))
+        return str(above["id"]) if above is not None and above.get("type") == "scorer" else None
 
     def _delegates(self, event: dict[str, Any], span: Span) -> bool:
         begun = self._delegated.get((str(event.get("span_id")), span.name), ())

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from agentbreaker.message import Message, Tool, Usage
 from agentbreaker.transcripts.genai import calls_of_message
+from agentbreaker.transcripts.graph_runs import agent_of_run, handed_over
 from agentbreaker.transcripts.records import Probe
 from agentbreaker.transcripts.rows import rows_of
 from agentbreaker.transcripts.schema import UnreadableError
@@ -99,28 +100,42 @@ def _span(record: Mapping[str, Any]) -> Span:
     metadata = mapping_of(record.get("metadata"))
     node = metadata.get("langgraph_node")
     name = name_of(record.get("name"), "name")
+    turn = agent_of_run(name, metadata)
     given, back = _get(record, "input"), _get(record, "output")
     match record.get("type"):
         case "GENERATION":
             span.kind = "model"
             span.model = name_of(_get(record, "provided_model_name") or _get(record, "model"), "provided_model_name")
             span.asked, span.from_user = _asked(given)
-            answer = unpacked(back)
+            answer = _answer(unpacked(back))
             span.said = last_text(answer)
             for message in items_of(answer) or items_of([answer]):
                 span.calls += calls_of_message(message)
-        case "AGENT":
-            span.kind, span.name = "agent", name or ""
+        # What has "agent" in its name is an AGENT to the callback, also within a node.
+        case "AGENT" if node is None or turn is not None:
+            span.kind, span.name = "agent", turn or name or ""
             span.asked, span.said = _asked(given)[0], last_text(unpacked(back))
-        case "CHAIN" | "SPAN" if name is not None and node == name:
-            span.kind, span.name, span.is_node = "agent", name, True
+        case "CHAIN" | "SPAN" if turn is not None:
+            span.kind, span.name, span.is_node = "agent", turn, True
             span.asked, span.said = _asked(given)[0], last_text(unpacked(back))
         case "TOOL":
             span.kind, span.name, span.is_node = "tool", name or "tool", isinstance(node, str)
             span.tool = Tool(span.name, None, unpacked(given), text_of(unpacked(back)), record.get("level") == "ERROR")
+            if (handover := handed_over(back)) is not None:
+                span.target, span.tool.result = handover
     span.usage = _usage(record)
     span.cost_usd = cost_of(_get(record, "total_cost") or _get(record, "calculated_total_cost"))
+    costs = mapping_of(_get(record, "cost_details"))
+    if span.cost_usd is None and costs:
+        parts = [cost for name, value in costs.items() if name != "total" and (cost := cost_of(value)) is not None]
+        span.cost_usd = cost_of(costs.get("total")) if "total" in costs else sum(parts)
     return span
+
+
+def _answer(value: Any) -> Any:
+    """What a model gave: a message, or that of the first choice of a whole response."""
+    choices = items_of(value.get("choices")) if isinstance(value, dict) else []
+    return choices[0].get("message", value) if choices else value
 
 
 def _asked(value: Any) -> tuple[str, bool]:
@@ -152,6 +167,10 @@ def _usage(record: Mapping[str, Any]) -> Usage | None:
             created += count
         elif "cache" in name:
             read += count
+    plain = count_of(details.get("input")) + count_of(details.get("output"))
+    if 0 < plain == count_of(details.get("total")) < sum(sums.values()):
+        # Written by hand after another convention: the total says that the other kinds are part of these two.
+        sums = {side: count_of(details.get(side)) for side in sums}
     if any(sums.values()):
         return usage_of(sums["input"], sums["output"], read, created, reasoning)
     # The legacy form, without kinds.

@@ -1,7 +1,7 @@
 """LangGraph: dumps of its streams, a chunk a line.
 
 The chunks of ``stream_mode`` ``tasks`` and ``debug`` say which node was triggered, ``updates`` what each node brought,
-``values`` only the state after every step.
+``values`` and ``checkpoints`` only the state after every step, ``messages`` what models write, piece by piece.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from agentbreaker.message import Message
 from agentbreaker.transcripts.graph_state import START, StateChanges, messages_in
+from agentbreaker.transcripts.langgraph_tokens import Pieces, is_piece
 from agentbreaker.transcripts.records import Probe, lines_of, parse_value, records_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
@@ -24,14 +25,21 @@ _MODES: Final = ("updates", "values", "tasks", "debug", "checkpoints", "messages
 
 def recognise_langgraph(probe: Probe) -> bool:
     """Whether a record is a chunk of a stream."""
-    return any(map(_is_chunk, probe.records)) or {"name", "triggers", "input"} <= probe.keys
+    return (
+        any(map(_is_chunk, probe.records))
+        or {"name", "triggers", "input"} <= probe.keys
+        or _begins_with_piece(probe.head.lstrip())
+    )
 
 
 def _is_chunk(record: dict[str, Any]) -> bool:
     if record.get("type") in _MODES and "ns" in record and "data" in record:
         return True
+    if {"langgraph_node", "langgraph_step", "langgraph_triggers"} <= record.keys():
+        # Where a piece of a message is from.
+        return True
     mode = _mode_of(record)
-    if mode in ("tasks", "debug"):
+    if mode in ("tasks", "debug", "checkpoints"):
         return True
     brought = [record] if mode == "values" else list(record.values())
     return bool(brought) and any(
@@ -65,14 +73,14 @@ def read_langgraph(source: Source) -> Iterator[Message]:
         for message in changes.ready():
             source.report.messages += 1
             yield message
-    for message in changes.end():
+    for message in stream.end(source):
         source.report.messages += 1
         yield message
 
 
 def _chunks(source: Source) -> Iterator[Any]:
     begun = source.head.lstrip()
-    if not begun.startswith(b"[") or begun[1:].lstrip().startswith(b"{"):
+    if not begun.startswith(b"[") or (begun[1:].lstrip().startswith(b"{") and not _begins_with_piece(begun)):
         yield from records_of(source)
         return
     # With several modes or inner graphs a chunk is a list: where it is from, its mode, and what it is.
@@ -88,12 +96,23 @@ def _chunks(source: Source) -> Iterator[Any]:
             source.skip("not a chunk of a stream")
 
 
+def _begins_with_piece(begun: bytes) -> bool:
+    if not begun.startswith(b"["):
+        return False
+    try:
+        value = parse_value(begun.partition(b"\n")[0])
+    except UnreadableError:
+        return False
+    return is_piece(value) or (isinstance(value, list) and any(map(is_piece, value[-1:])))
+
+
 class _Stream:
     """The steps of one stream, by the order of its chunks."""
 
     def __init__(self, changes: StateChanges) -> None:
         self._changes = changes
         self._starting = False
+        self._pieces = Pieces()
 
     def take(self, source: Source, chunk: Any) -> bool:
         """Take a chunk; return whether it is of a kind that tells of messages.
@@ -101,9 +120,14 @@ class _Stream:
         Raises:
             UnreadableError: It is no chunk.
         """
-        mode, namespace, value = _parts(chunk)
+        mode, namespace, value = ("messages", [], chunk) if is_piece(chunk) else _parts(chunk)
+        if mode is None and is_piece(value):
+            mode = "messages"
         if mode == "messages":
-            raise UnreadableError("tokens of a stream; dump stream_mode tasks or updates")
+            if not is_piece(value):
+                raise UnreadableError("expected a message and where it is from")
+            self._say(self._pieces.take(*value))
+            return True
         if not isinstance(value, dict):
             if mode == "custom":
                 return False
@@ -118,7 +142,9 @@ class _Stream:
         if mode == "tasks":
             return self._task(value, inner, None)
         changes = self._changes
-        if mode == "values":
+        if mode == "checkpoints" and not inner:
+            value = mapping_of(value.get("values"))
+        if mode == "values" or (mode == "checkpoints" and not inner):
             changes.step()
             changes.state(value)
             return True
@@ -132,6 +158,22 @@ class _Stream:
             changes.add(node, update, inner=inner)
             found = True
         return found
+
+    def end(self, source: Source) -> list[Message]:
+        """Return what still waits, also of messages that were never finished."""
+        try:
+            self._say(self._pieces.end())
+        except UnreadableError as error:
+            source.skip(error.reason, field=error.field)
+        return self._changes.end()
+
+    def _say(self, messages: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+        for message, where in messages:
+            self._changes.step()
+            around = where.get("langgraph_checkpoint_ns")
+            inner = around.partition(":")[0] if isinstance(around, str) and "|" in around else ""
+            node = name_of(where.get("langgraph_node"), "langgraph_node") or ""
+            self._changes.add(node, {"messages": [message]}, inner=inner)
 
     def _task(self, task: dict[str, Any], inner: str, moment: datetime | None) -> bool:
         name = name_of(task.get("name"), "name")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +37,13 @@ _KEYS: Final = "SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints 
 _TASKS: Final = (
     "SELECT DISTINCT task_id, task_path FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
 )
+_INNER_KEYS: Final = (
+    "SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints "
+    "WHERE thread_id = ? AND checkpoint_ns <> '' ORDER BY checkpoint_id LIMIT 100000"
+)
+#: Graphs within graphs.
+_MAX_DEPTH: Final = 16
+_Key = tuple[str, str, str]
 _EXTENSION_PARTS: Final = 3
 _DELTA: Final = 7
 _PUSH: Final = re.compile(r"^~__pregel_push, 0*(?P<number>\d{1,9})")
@@ -98,20 +105,19 @@ def read_langgraph_sqlite(source: Source) -> Iterator[Message]:
                 if thread is not None:
                     yield from _counted(source, thread.end(source))
                 thread = _Thread(conversation, connection, saver)
-            thread.read(source, (key[0], key[1], key[2]))
-            yield from _counted(source, thread.changes.ready())
+            yield from _counted(source, thread.read(source, (key[0], key[1], key[2])))
         if thread is not None:
             yield from _counted(source, thread.end(source))
 
 
-def _counted(source: Source, messages: list[Message]) -> Iterator[Message]:
+def _counted(source: Source, messages: Iterable[Message]) -> Iterator[Message]:
     for message in messages:
         source.report.messages += 1
         yield message
 
 
 class _Thread:
-    """The checkpoints of one thread, in the order of time."""
+    """The checkpoints of one thread, in the order of time: an inner graph's before what came of it outside."""
 
     def __init__(self, name: str, connection: sqlite3.Connection, saver: SqliteSaver) -> None:
         self.name = name
@@ -121,8 +127,34 @@ class _Thread:
         self._latest: _Sealed | None = None
         # Nodes that the step before has sent something to, by inner graph.
         self._sent: dict[str, list[str]] = {}
+        self._inner = self._inner_keys()
 
-    def read(self, source: Source, key: tuple[str, str, str]) -> None:
+    def _inner_keys(self) -> dict[str, list[_Key]]:
+        """The checkpoints of inner graphs by the task of the outer one that they are."""
+        found: dict[str, list[_Key]] = {}
+        for key in self._connection.execute(_INNER_KEYS, (self.name,)):
+            if all(isinstance(part, str) for part in key):
+                found.setdefault(key[1].rpartition(":")[2], []).append((key[0], key[1], key[2]))
+        return found
+
+    def read(self, source: Source, key: _Key, depth: int = 0) -> Iterator[Message]:
+        """Yield what is ready after a checkpoint, of which what its tasks did in inner graphs is read first."""
+        task = key[1].rpartition(":")[2]
+        if key[1] and depth == 0 and task in self._inner and key not in self._inner[task]:
+            # It was read with the outer graph's.
+            return
+        try:
+            tasks = self._tasks(key)
+        except _FAULTS as error:
+            source.skip(f"cannot be unpacked ({type(error).__name__})", field="checkpoint")
+            return
+        for one in tasks if depth < _MAX_DEPTH else ():
+            while self._inner.get(one):
+                yield from self.read(source, self._inner[one].pop(0), depth + 1)
+        self._read(source, key, tasks)
+        yield from self.changes.ready()
+
+    def _read(self, source: Source, key: _Key, tasks: dict[str, str]) -> None:
         """Take what the nodes wrote that ran from one checkpoint."""
         thread_id, namespace, checkpoint_id = key
         config: Any = {
@@ -135,7 +167,6 @@ class _Thread:
             sealed: Any = found.checkpoint
             if namespace == "" and isinstance(sealed, _Sealed):
                 self._latest = sealed
-            tasks = self._tasks(key)
             moment = _moment_of(checkpoint_id)
             self.changes.step()
             self._take(found.pending_writes or [], tasks, namespace, moment)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agentbreaker.message import Message, Tool, Usage
+from agentbreaker.transcripts.graph_runs import CONTROL_FLOW, agent_of_run, handed_over
 from agentbreaker.transcripts.records import Probe
 from agentbreaker.transcripts.rows import rows_of
 from agentbreaker.transcripts.schema import UnreadableError
@@ -95,10 +96,12 @@ def _span(record: Mapping[str, Any]) -> Span:
             name_of(call_id, "tool_call_id"),
             unpacked(inputs.get("input", inputs)),
             last_text(output) if output else "",
-            bool(error) or mapping_of(output).get("status") == "error",
+            (bool(error) and not _goes_on(error)) or mapping_of(output).get("status") == "error",
         )
-    elif node is not None and name == node:
-        span.kind, span.name, span.is_node = "agent", agent or node, True
+        if (handover := handed_over(output)) is not None:
+            span.target, span.tool.result = handover
+    elif (turn := agent_of_run(name, metadata)) is not None:
+        span.kind, span.name, span.is_node = "agent", turn, True
         span.asked, _ = _asked(inputs)
         span.said = last_text(outputs.get("output", outputs))
     else:
@@ -106,6 +109,11 @@ def _span(record: Mapping[str, Any]) -> Span:
         span.usage = _usage(record, {})
     span.cost_usd = cost_of(record.get("total_cost"))
     return span
+
+
+def _goes_on(error: Any) -> bool:
+    """Whether what was raised only leads elsewhere in a graph."""
+    return isinstance(error, str) and error.partition("(")[0] in CONTROL_FLOW
 
 
 def _answer(outputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agentbreaker.message import Message, Tool
+from agentbreaker.transcripts.graph_runs import agent_of_run, handed_over
 from agentbreaker.transcripts.records import Probe
 from agentbreaker.transcripts.rows import rows_of
 from agentbreaker.transcripts.schema import UnreadableError
@@ -56,14 +57,16 @@ def fill_from_openinference(span: Span, span_name: str, attributes: Mapping[str,
     # LangChain's metadata is an attribute too: a chain with the name of a LangGraph node is an agent's turn.
     metadata = mapping_of(attributes.get("metadata"))
     graph_node = name_of(metadata.get("langgraph_node"), "metadata.langgraph_node")
+    turn = agent_of_run(span_name, metadata)
     agent = agent or name_of(metadata.get("lc_agent_name"), "metadata.lc_agent_name")
     given, given_back = attributes.get("input.value"), attributes.get("output.value")
-    if kind == "AGENT" or (kind == "CHAIN" and node is not None):
+    # Whatever has "agent" in its name is an AGENT to the instrumentation, also within a node.
+    if (kind == "AGENT" and graph_node is None) or (kind == "CHAIN" and node is not None):
         span.kind, span.name = "agent", agent or node or name_of(span_name, "name") or ""
         span.caller = name_of(attributes.get("graph.node.parent_id"), "graph.node.parent_id")
         span.asked, span.said = last_text(given), last_text(given_back)
-    elif kind == "CHAIN" and graph_node is not None and span_name == graph_node:
-        span.kind, span.name, span.is_node = "agent", agent or graph_node, True
+    elif kind in ("AGENT", "CHAIN") and turn is not None:
+        span.kind, span.name, span.is_node = "agent", turn, True
         span.asked, span.said = last_text(given), last_text(given_back)
     elif kind == "LLM":
         span.kind, span.name = "model", agent or graph_node or ""
@@ -85,6 +88,8 @@ def fill_from_openinference(span: Span, span_name: str, attributes: Mapping[str,
             last_text(given_back) if _is_message(given_back) else text_of(given_back),
             "exception.type" in attributes,
         )
+        if (handover := handed_over(given_back)) is not None:
+            span.target, span.tool.result = handover
 
 
 def _is_message(value: Any) -> bool:

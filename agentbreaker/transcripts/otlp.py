@@ -1,5 +1,6 @@
 """OTLP JSON, as the OpenTelemetry Collector's file exporter writes it: an export request a line, or one document.
 
+Its log records and metrics may stand in the same file: of logs, those that hold content of model calls are read.
 Ids are taken as they stand, hexadecimal as the specification has them or base64 as some libraries write them.  Numbers
 of 64 bits are text.  Spans are read after the GenAI conventions or OpenInference, each by its attributes.
 """
@@ -12,27 +13,22 @@ from typing import Any, Final
 from agentbreaker.message import Message
 from agentbreaker.transcripts.genai import fill_from_genai, is_genai
 from agentbreaker.transcripts.openinference import fill_from_openinference
+from agentbreaker.transcripts.otlp_events import SpanLogs, attributes_of, take_event
 from agentbreaker.transcripts.records import Probe, records_of
 from agentbreaker.transcripts.schema import UnreadableError
 from agentbreaker.transcripts.source import Source
 from agentbreaker.transcripts.spans import Span, messages_of_spans
-from agentbreaker.transcripts.values import items_of, moment_of, name_of, text_of
+from agentbreaker.transcripts.values import items_of, moment_of, name_of
 
 __all__ = ["read_otlp", "recognise_otlp"]
 
-_MAX_DEPTH: Final = 16
 _FAILED: Final = (2, "2", "STATUS_CODE_ERROR")
-#: Events of older conventions that carry what later became attributes of the span.
-_CONTENT_EVENTS: Final = (
-    "gen_ai.content.prompt",
-    "gen_ai.content.completion",
-    "gen_ai.client.inference.operation.details",
-)
+_SIGNALS: Final = {"resourceSpans", "resourceLogs", "resourceMetrics", "resourceProfiles"}
 
 
 def recognise_otlp(probe: Probe) -> bool:
-    """Whether a record is an export request of spans."""
-    return "resourceSpans" in probe.keys or any("resourceSpans" in record for record in probe.records)
+    """Whether a record is an export request."""
+    return bool(probe.keys & _SIGNALS) or any(record.keys() & _SIGNALS for record in probe.records)
 
 
 def read_otlp(source: Source) -> Iterator[Message]:
@@ -41,21 +37,36 @@ def read_otlp(source: Source) -> Iterator[Message]:
 
 
 def _spans(source: Source) -> Iterator[Span]:
+    logs = SpanLogs()
     for record in records_of(source):
-        if not isinstance(record.get("resourceSpans"), list):
+        if not any(isinstance(record.get(signal), list) for signal in _SIGNALS):
             source.skip("expected an array", field="resourceSpans")
             continue
-        for resource in items_of(record["resourceSpans"]):
-            scopes = items_of(resource.get("scopeSpans")) or items_of(resource.get("instrumentationLibrarySpans"))
-            for scope in scopes:
-                for span in items_of(scope.get("spans")):
-                    try:
-                        yield _span(span)
-                    except UnreadableError as error:
-                        source.skip(error.reason, field=error.field)
+        found = False
+        for log in _within(record, "resourceLogs", "scopeLogs", "logRecords"):
+            try:
+                found = logs.take(log) or found
+            except UnreadableError as error:
+                source.skip(error.reason, field=error.field)
+        for span in _within(record, "resourceSpans", "scopeSpans", "spans"):
+            found = True
+            try:
+                yield _span(span, logs)
+            except UnreadableError as error:
+                source.skip(error.reason, field=error.field)
+        if not found:
+            source.report.blank += 1
+        yield from logs.full()
+    yield from logs.end()
 
 
-def _span(record: Mapping[str, Any]) -> Span:
+def _within(record: Mapping[str, Any], resources: str, scopes: str, items: str) -> Iterator[dict[str, Any]]:
+    for resource in items_of(record.get(resources)):
+        for scope in items_of(resource.get(scopes)) or items_of(resource.get("instrumentationLibrarySpans")):
+            yield from items_of(scope.get(items))
+
+
+def _span(record: Mapping[str, Any], logs: SpanLogs) -> Span:
     trace_id, span_id = name_of(record.get("traceId"), "traceId"), name_of(record.get("spanId"), "spanId")
     if trace_id is None or span_id is None:
         raise UnreadableError("missing", "traceId" if trace_id is None else "spanId")
@@ -68,9 +79,11 @@ def _span(record: Mapping[str, Any]) -> Span:
         start=moment_of(record.get("startTimeUnixNano")),
         end=moment_of(record.get("endTimeUnixNano")),
     )
-    attributes = _attributes(record.get("attributes"))
+    attributes = attributes_of(record.get("attributes"))
     for event in items_of(record.get("events")):
-        _from_event(event, attributes)
+        take_event(event.get("name"), attributes_of(event.get("attributes")), attributes)
+    for field, value in logs.content_of(trace_id, span_id).items():
+        attributes.setdefault(field, value)
     status = record.get("status")
     failed = isinstance(status, dict) and status.get("code") in _FAILED
     name = record.get("name")
@@ -79,65 +92,8 @@ def _span(record: Mapping[str, Any]) -> Span:
         fill_from_openinference(span, span_name, attributes)
     elif is_genai(attributes):
         fill_from_genai(span, span_name, attributes)
+        if span.kind == "model":
+            logs.belongs(span)
     if span.tool is not None and failed:
         span.tool.is_error = True
     return span
-
-
-def _attributes(value: Any) -> dict[str, Any]:
-    return {
-        item["key"]: _value(item.get("value"))
-        for item in items_of(value)
-        if isinstance(item.get("key"), str) and item.get("value") is not None
-    }
-
-
-def _value(value: Any, depth: int = _MAX_DEPTH) -> Any:
-    """Return what an ``AnyValue`` holds."""
-    if not isinstance(value, dict) or depth == 0:
-        return None
-    for field in ("stringValue", "boolValue", "doubleValue"):
-        if field in value:
-            return value[field]
-    if "intValue" in value:
-        number = value["intValue"]
-        return (
-            int(number)
-            if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 20
-            else number
-        )
-    if isinstance(value.get("arrayValue"), dict):
-        items = value["arrayValue"].get("values")
-        return [_value(item, depth - 1) for item in items] if isinstance(items, list) else []
-    if isinstance(value.get("kvlistValue"), dict):
-        return {
-            item["key"]: _value(item.get("value"), depth - 1)
-            for item in items_of(value["kvlistValue"].get("values"))
-            if isinstance(item.get("key"), str)
-        }
-    return None
-
-
-def _from_event(event: Mapping[str, Any], attributes: dict[str, Any]) -> None:
-    """Take the content that older conventions put into events."""
-    name = event.get("name")
-    if name in _CONTENT_EVENTS:
-        for key, value in _attributes(event.get("attributes")).items():
-            attributes.setdefault(key, value)
-    elif name in ("gen_ai.user.message", "gen_ai.assistant.message", "gen_ai.tool.message", "gen_ai.system.message"):
-        found = _attributes(event.get("attributes"))
-        role = str(name).split(".")[1]
-        turn = {"role": role, "content": text_of(found.get("content"))}
-        messages = attributes.setdefault("gen_ai.input.messages", [])
-        if isinstance(messages, list):
-            messages.append(turn)
-    elif name == "gen_ai.choice":
-        found = _attributes(event.get("attributes"))
-        messages = attributes.setdefault("gen_ai.output.messages", [])
-        if isinstance(messages, list):
-            message = found.get("message")
-            messages.append(
-                message if isinstance(message, dict) else {"role": "assistant", "content": found.get("content")}
-            )
-    elif name == "exception":
-        attributes.setdefault("exception.type", True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agentbreaker.errors import TranscriptError
+from agentbreaker.transcripts.claude_files import session_file_of
 
 __all__ = ["FoundFile", "expand_paths"]
 
@@ -53,7 +54,7 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
                 raise TranscriptError("matches no file" if glob.has_magic(pattern) else "no such file", path=pattern)
         for name in names:
             found.setdefault("-" if name == "-" else os.path.realpath(name), name)
-    return [name for real, name in found.items() if _session_of(real) not in found]
+    return [name for real, name in found.items() if session_file_of(real) not in found]
 
 
 def _recordings_in(folder: str) -> Iterator[str]:
@@ -68,11 +69,3 @@ def _recordings_in(folder: str) -> Iterator[str]:
                 continue
             if os.path.isfile(own := os.path.join(path, name)):
                 yield own
-
-
-def _session_of(path: str) -> str | None:
-    """The Claude Code session with which the file of a subagent is read, and so would count twice by itself."""
-    folder, name = os.path.split(path)
-    if os.path.basename(folder) == "subagents" and name.startswith("agent-") and name.endswith(".jsonl"):
-        return f"{os.path.dirname(folder)}.jsonl"
-    return None

@@ -111,7 +111,8 @@ def _shape(head: bytes) -> str:
     if begun.startswith(b"["):
         return "array"
     first, newline, rest = begun.partition(b"\n")
-    if not begun.startswith(b"{") or not newline or rest.startswith(b"{"):
+    goes_on = first.rstrip().endswith((b",", b"[", b"{"))
+    if not begun.startswith(b"{") or not newline or (rest.startswith(b"{") and not goes_on):
         return "lines"
     return "lines" if _balance(first) == 0 else "document"
 
@@ -237,15 +238,17 @@ class Probe:
         records: The first JSON objects in them, those that are complete; at most 20.
         keys: Names of the members of the first object, also where it is not complete.
         rows: The first rows of a Parquet file; at most 20.
+        columns: Field of ours to the name that it has in the file, as the user gave it.
 
     Raises:
         TranscriptError: It is a Parquet file, and the library to read it is missing.
     """
 
-    __slots__ = ("head", "keys", "records", "rows")
+    __slots__ = ("columns", "head", "keys", "records", "rows")
 
     def __init__(self, source: Source) -> None:
         self.head = source.head
+        self.columns = source.columns
         self.records: list[dict[str, Any]] = []
         self.rows = first_rows(source, _PROBED) if self.head.startswith(PARQUET) else []
         self.keys: frozenset[str] = frozenset()

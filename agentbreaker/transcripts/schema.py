@@ -74,6 +74,7 @@ class _LineFields(TypedDict, total=False):
     usage: _UsageFields | None
     cost_usd: _Cost | None
     inferred: bool | None
+    usage_elsewhere: bool | None
 
 
 _validate: Final = TypeAdapter(_LineFields).validator.validate_json
@@ -169,6 +170,7 @@ def _build(fields: dict[str, Any]) -> Message:
         None,
         None if cost is None else float(cost),
         inferred=pop("inferred", None) or False,
+        usage_elsewhere=pop("usage_elsewhere", None) or False,
     )
     if tool_fields is not None:
         message.tool = _tool(tool_fields)
@@ -311,8 +313,9 @@ def message_to_json(message: Message) -> str:
         line["usage"] = counts | _unknown(extra.get("usage"), Usage.__slots__)
     if message.cost_usd is not None and math.isfinite(message.cost_usd):
         line["cost_usd"] = message.cost_usd
-    if message.inferred:
-        line["inferred"] = True
+    for name in ("inferred", "usage_elsewhere"):
+        if getattr(message, name):
+            line[name] = True
     line |= _unknown(extra, _KNOWN)
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", compact_json(line))
 

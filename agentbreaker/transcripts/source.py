@@ -335,7 +335,11 @@ class _Bytes(io.RawIOBase):
         if self._head.startswith((SQLITE, PARQUET, ZIP)):
             return False
         first, newline, _ = self._head.lstrip().partition(b"\n")
-        return bool(newline) and not first.startswith((b"[", _BOM + b"[")) and first.rstrip()[-1:] not in (b"{", b",")
+        return (
+            bool(newline)
+            and not first.startswith((b"[", _BOM + b"["))
+            and first.rstrip()[-1:] not in (b"{", b"[", b",")
+        )
 
     def drop(self, size: int) -> bytes:
         """Take `size` bytes off the beginning; return what stays of it."""

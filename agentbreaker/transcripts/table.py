@@ -21,7 +21,16 @@ from agentbreaker.transcripts.schema import UnreadableError, compact_json
 from agentbreaker.transcripts.source import CHUNK, PARQUET, Source
 from agentbreaker.transcripts.values import cost_of, moment_of, name_of, usage_of
 
-__all__ = ["TABLE_FIELDS", "csv_rows", "header_of", "read_csv", "read_parquet", "recognise_csv", "recognise_parquet"]
+__all__ = [
+    "TABLE_FIELDS",
+    "csv_rows",
+    "header_of",
+    "looks_like_a_table",
+    "read_csv",
+    "read_parquet",
+    "recognise_csv",
+    "recognise_parquet",
+]
 
 #: Fields of a row that ``--map`` can give a column.
 TABLE_FIELDS: Final = (
@@ -53,16 +62,28 @@ _DELIMITERS: Final = (",", ";", "\t")
 
 
 def recognise_csv(probe: Probe) -> bool:
-    """Whether the first line is a header with a column for the sender."""
-    return "sender" in header_of(probe)
+    """Whether the first line is a header with a column for the sender, under the name that the user gave it."""
+    return probe.columns.get("sender", "sender") in header_of(probe)
+
+
+def looks_like_a_table(probe: Probe) -> bool:
+    """Whether the recording begins with two lines of as many columns, whatever they are called."""
+    lines = probe.head.split(b"\n", 2)[:2]
+    if len(lines) < 2 or not lines[1].strip() or not header_of(probe):
+        return False
+    counts = [[line.count(delimiter.encode()) for delimiter in _DELIMITERS] for line in lines]
+    return any(count > 0 and count == other for count, other in zip(*counts, strict=True))
 
 
 def header_of(probe: Probe) -> frozenset[str]:
     """Names of the columns, if the recording begins like a CSV with more than one."""
     first = probe.head.partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").strip()
-    if first[:1] in (b"", b"{", b"[") or not first.isascii():
+    if first[:1] in (b"", b"{", b"["):
         return frozenset()
-    text = first.decode().replace('"', "")
+    try:
+        text = first.decode().replace('"', "")
+    except UnicodeDecodeError:
+        return frozenset()
     names = max((text.split(delimiter) for delimiter in _DELIMITERS), key=len)
     return frozenset(name.strip() for name in names) if len(names) > 1 else frozenset()
 

@@ -76,7 +76,8 @@ class _Trace:
         self._conversation = next(named, None) or (spans[0].trace_id if spans else "")
         self._said_by_user = ""
         self._begun = False
-        self._said = {hash(span.said.strip()) for span in spans if span.said}
+        # A state that only a tool call was added to ends with what was asked.
+        self._said = {hash(span.said.strip()) for span in spans if span.said and span.said != span.asked}
         self._events: list[tuple[_Key, Span | None, Message | None, Span]] = []
 
     # -- nesting ------------------------------------------------------------------------------------------------------
@@ -206,22 +207,30 @@ class _Trace:
         self._events.sort(key=lambda event: event[0])
         carried: dict[Span | None, Message] = {}
         last: dict[Span | None, Message] = {}
+        # Agents whose latest call is paid for: what they still say of it costs nothing more.
+        paid: set[Span | None] = set()
         ready: list[Message] = []
         for _, owner, message, span in self._events:
             if message is None:
+                if owner in carried and not _is_priced_alike(carried[owner], span.model):
+                    ready.append(_unsaid(carried.pop(owner)))
                 bill = carried.setdefault(owner, Message(self._conversation, self._speaker(span), timestamp=span.end))
                 _add(bill, span)
+                counts = span.usage is not None or bool(span.cost_usd)
+                (paid.add if counts else paid.discard)(owner)
                 continue
             if message.kind != "tool_result" and message.role != "user":
                 if (bill_before := carried.pop(owner, None)) is not None:
                     _merge(message, bill_before)
+                elif owner in paid:
+                    message.usage_elsewhere = True
                 last[owner] = message
             ready.append(message)
         for owner, bill in carried.items():
-            if owner in last:
+            if owner in last and _is_priced_alike(last[owner], bill.model):
                 _merge(last[owner], bill)
             elif bill.usage is not None or bill.cost_usd is not None:
-                ready.append(bill)
+                ready.append(_unsaid(bill) if owner in last else bill)
         yield from ready
 
     def _adopt_tools(self) -> None:
@@ -352,6 +361,17 @@ def _seconds(moment: datetime | None) -> float:
     return 0.0 if moment is None else moment.timestamp()
 
 
+def _is_priced_alike(message: Message, model: str | None) -> bool:
+    """Whether tokens of a model can be added to those of a message: the price of one is not that of another."""
+    return message.usage is None or None in (message.model, model) or message.model == model
+
+
+def _unsaid(bill: Message) -> Message:
+    """Tokens with which nothing is said: they count, and are no evidence."""
+    bill.kind = "system"
+    return bill
+
+
 def _add(bill: Message, span: Span) -> None:
     bill.usage = sum_of_usage(bill.usage, span.usage)
     bill.model = bill.model or span.model
@@ -362,5 +382,6 @@ def _add(bill: Message, span: Span) -> None:
 def _merge(message: Message, bill: Message) -> None:
     message.usage = sum_of_usage(message.usage, bill.usage)
     message.model = message.model or bill.model
+    message.usage_elsewhere = message.usage_elsewhere and bill.usage is None and bill.cost_usd is None
     if bill.cost_usd is not None:
         message.cost_usd = (message.cost_usd or 0.0) + bill.cost_usd

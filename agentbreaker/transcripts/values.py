@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agentbreaker.message import Usage
+from agentbreaker.message import Message, Usage
 from agentbreaker.transcripts.records import parse_value
 from agentbreaker.transcripts.schema import MAX_NAME, UnreadableError, compact_json
 
@@ -20,6 +20,7 @@ __all__ = [
     "mapping_of",
     "moment_of",
     "name_of",
+    "pay_together",
     "sum_of_usage",
     "text_of",
     "unpacked",
@@ -103,7 +104,11 @@ def text_of(value: Any, depth: int = _MAX_DEPTH) -> str:
         return ""
 
 
-_STATE: Final = ("messages", "output", "input", "generations", "content", "text", "answer", "query", "question")
+_STATE: Final = (
+    "messages",
+    *("output", "outputs", "input", "inputs", "generations", "update"),
+    *("content", "text", "answer", "query", "question"),
+)
 
 
 def last_text(value: Any, depth: int = _MAX_DEPTH) -> str:
@@ -128,7 +133,7 @@ def last_text(value: Any, depth: int = _MAX_DEPTH) -> str:
         for field in _STATE:
             if field in value and (text := last_text(value[field], depth - 1)):
                 return text
-        return "" if {"role", "type"} & value.keys() else text_of(value, depth - 1)
+        return "" if not value or {"role", "type"} & value.keys() else text_of(value, depth - 1)
     return text_of(value, depth - 1)
 
 
@@ -167,6 +172,17 @@ def sum_of_usage(one: Usage | None, other: Usage | None) -> Usage | None:
     if one is None or other is None:
         return one or other
     return Usage(*(getattr(one, name) + getattr(other, name) for name in Usage.__slots__))
+
+
+def pay_together(
+    messages: list[Message], usage: Usage | None, model: str | None = None, cost_usd: float | None = None
+) -> None:
+    """Put what one model call cost on the last of its messages: the tokens of the others are in that."""
+    for message in messages:
+        message.model = model
+        message.usage_elsewhere = usage is not None or cost_usd is not None
+    paid = messages[-1]
+    paid.usage, paid.cost_usd, paid.usage_elsewhere = usage, cost_usd, False
 
 
 def moment_of(value: Any) -> datetime | None:

@@ -175,3 +175,36 @@ def test_a_log_is_only_read(tmp_path: Path) -> None:
     path.write_bytes(before[: len(before) // 2])
     with pytest.raises(TranscriptError, match="damaged"):
         list(read_transcript(path, format="ag2-classic"))
+
+
+def test_what_no_model_was_called_for_costs_nothing(tmp_path: Path) -> None:
+    """The log has all calls: a task that a program gives, or an answer that is passed on, is nobody's tokens."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    path = database(
+        tmp_path / "log.db",
+        [("b", "X", said("a", "Do it."), "2026-11-01 09:00:01"), ("a", "X", said("b", "Done."), "2026-11-01 09:00:09")],
+        [("s", "b", usage, 0, 0.25, "2026-11-01 09:00:05")],
+    )
+    assert [(one.content, one.usage_elsewhere) for one in read(path)] == [("Do it.", True), ("Done.", False)]
+
+
+def test_the_last_word_of_a_group_is_not_said_to_another_chat(tmp_path: Path) -> None:
+    """Two agents that are in no group hear nothing of it, and what nobody says is no speaker."""
+    relayed = {"content": "hi", "role": "user", "name": "ann"}
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    path = database(
+        tmp_path / "log.db",
+        [
+            ("boss", "GroupChatManager", said("ann", "hi"), "2026-11-01 09:00:01"),
+            ("bob", "X", said("boss", relayed), "2026-11-01 09:00:02"),
+            ("boss", "GroupChatManager", said("bob", "yes"), "2026-11-01 09:00:03"),
+            ("dan", "X", said("eve", "Hello."), "2026-11-01 09:00:04"),
+        ],
+        [("s", "boss", usage, 0, 0.25, "2026-11-01 09:00:20")],
+    )
+    assert [(one.sender, one.recipient, one.content) for one in read(path)] == [
+        ("ann", "bob", "hi"),
+        ("bob", None, "yes"),
+        ("eve", "dan", "Hello."),
+        ("boss", None, ""),
+    ]

@@ -98,6 +98,56 @@ def test_a_call_is_not_counted_beside_the_usage_of_its_message() -> None:
     assert [(one.sender, one.usage.total if one.usage else 0) for one in found] == [("ann", 41), ("Selector", 11)]
 
 
+def test_two_tools_of_one_call_are_paid_for_once() -> None:
+    """The turn has its usage, and the call was logged too: both are the same tokens."""
+    calls = [{"id": str(number), "name": "count", "arguments": "{}"} for number in range(2)]
+    turn: dict[str, Any] = {"id": "1", "source": "ann", "content": calls, "type": "ToolCallRequestEvent"}
+    turn["models_usage"] = {"prompt_tokens": 40, "completion_tokens": 1}
+    found = read(call("ann_t/t", 40), event({"message": turn}, "ann_t/t", "group_topic_t/t"))
+    assert [(one.usage.total if one.usage else 0, one.usage_elsewhere, one.model) for one in found] == [
+        (0, True, "m"),
+        (41, False, "m"),
+    ]
+
+
+def test_calls_that_the_tools_of_an_agent_made_are_paid_for_too() -> None:
+    """The usage of its turn is that of its own call only."""
+    found = read(
+        call("ann_t/t", 100),
+        call("ann_t/t", 40),
+        event(text("1", "ann", "hi", {"prompt_tokens": 40, "completion_tokens": 1}), "ann_t/t", "group_topic_t/t"),
+    )
+    assert [one.usage.total for one in found if one.usage] == [142]
+
+
+def test_a_reset_asks_nobody_to_speak() -> None:
+    """An orchestrator sends it to every agent directly; the payload is that of a request to speak."""
+    reset = event({}, None, "bob_t/t") | {"kind": "MessageKind.DIRECT"}
+    found = read(
+        event(text("1", "user", "hi"), "boss_t/t", "output_topic_t/t"),
+        reset,
+        event(text("2", "boss", "The plan."), "boss_t/t", "group_topic_t/t"),
+    )
+    assert [(one.sender, one.recipient) for one in found] == [("user", "boss"), ("boss", None)]
+
+
+def test_tokens_with_which_nothing_is_said_have_no_hearers() -> None:
+    """The calls of a selector stand at the end, and the last speaker did not speak to it."""
+    found = read(event(text("1", "ann", "hi"), "ann_t/t", "group_topic_t/t"), call("Selector_t/t", 10))
+    assert [(one.sender, one.recipient) for one in found] == [("ann", None), ("Selector", None)]
+
+
+def test_what_autogen_makes_of_a_result_costs_nothing() -> None:
+    """A handoff and the summary of a tool's result are written by no model."""
+    summary = text("1", "ann", "41 rows")["message"] | {"type": "ToolCallSummaryMessage"}
+    handoff = text("2", "ann", "Over to bob.")["message"] | {"type": "HandoffMessage", "target": "bob"}
+    found = read(
+        event({"message": summary}, "ann_t/t", "group_topic_t/t"),
+        event({"message": handoff}, "ann_t/t", "group_topic_t/t"),
+    )
+    assert [one.usage_elsewhere for one in found] == [True, True]
+
+
 def test_lines_of_other_loggers_are_named() -> None:
     """They are no events; what stands before an event does not matter."""
     report = ReadReport()

@@ -18,7 +18,7 @@ from agentbreaker.message import Message
 from agentbreaker.transcripts import FORMATS, Format, ReadReport, message_to_json, read_transcript
 from agentbreaker.transcripts import formats as formats_module
 from agentbreaker.transcripts.records import Probe
-from agentbreaker.transcripts.source import Source
+from agentbreaker.transcripts.source import Source, open_source
 
 SAMPLES = Path(__file__).parent / "samples"
 #: Samples are named after their format: ``chat.jsonl``, ``chat-2.jsonl``; beside each stands what is read of it.
@@ -228,3 +228,28 @@ def test_a_reader_that_cannot_be_loaded_is_an_error_of_ours(monkeypatch: pytest.
     _installed(monkeypatch, broken=value)
     with pytest.raises(ConfigError, match="the reader 'broken'"):
         list(read_transcript(io.BytesIO(b"x"), format="broken"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_format_that_comes_first_is_the_only_one_that_matters(path: Path) -> None:
+    """Where others know a sample too, they are more general and asked later."""
+    general = {
+        "agentbreaker": {"chat"},
+        "langsmith": {"langgraph", "parquet"},
+        "langfuse": {"parquet", "csv"},
+    }
+    with open_source(path) as source:
+        probe = Probe(source)
+    first, *others = [one.name for one in FORMATS if one.recognises(probe)]
+    assert first == format_of(path)
+    assert set(others) <= general.get(first, set())
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_document_whose_lines_begin_with_braces_is_one(mark: bytes, end: bytes) -> None:
+    """A list that begins on the first line goes on; a first line that was cut does not make a document of a file."""
+    turns = b'{"messages":[{"role":"user","content":"a"},' + end + b'{"role":"assistant","content":"b"}]}' + end
+    assert [one["content"] for one in outcome(mark + turns)["messages"]] == ["a", "b"]
+    cut = b'{"conversation_id":"c","sen' + end + b'{"conversation_id":"c","sender":"a"}' + end
+    assert len(outcome(mark + cut)["messages"]) == 1

@@ -101,7 +101,7 @@ def test_whole_states_tell_what_is_new_in_them() -> None:
 
 
 def test_what_is_no_chunk_is_named() -> None:
-    """Tokens are no messages; custom data, checkpoints and interrupts are none either, and no fault."""
+    """A piece without a place is no message; custom data and interrupts are none either, and no fault."""
     report = ReadReport()
     found = read(
         ["messages", [ai("to"), {}]],
@@ -116,11 +116,56 @@ def test_what_is_no_chunk_is_named() -> None:
     )
     assert said(found) == [("a", None, "1")]
     assert sorted(error.reason for error in report.errors) == [
+        "expected a message and where it is from",
         "expected an object",
         "not a chunk of a stream",
         "not a chunk of a stream",
-        "tokens of a stream; dump stream_mode tasks or updates",
     ]
+
+
+def test_the_same_words_of_two_agents_are_two_messages() -> None:
+    """Only what an outer graph repeats of an inner one is told once; agreement is not."""
+    chunks = [
+        {"a": {"messages": [ai("Agreed.", id="1")]}},
+        {"b": {"messages": [ai("Agreed.")]}},
+        {"a": {"messages": [ai("Agreed.", id="2")]}},
+        {"a": {"messages": [ai("Agreed.")]}},
+    ]
+    assert [one[0] for one in said(read(*chunks))] == ["a", "b", "a", "a"]
+
+
+def test_what_an_outer_graph_repeats_is_told_once() -> None:
+    """In the inner graph it has no id yet, in the outer one it has; the request comes with it, too late to be told."""
+    tool = {"type": "tool", "content": "41", "tool_call_id": "c1"}
+    asked = {"type": "human", "content": "Count.", "id": "0"}
+    chunks = [
+        [["boss:1"], "updates", {"agent": {"messages": [ai("I count.", id="1")]}}],
+        [["boss:1"], "updates", {"tools": {"messages": [tool]}}],
+        [[], "updates", {"boss": {"messages": [asked, ai("I count.", id="1"), {**tool, "id": "2"}]}}],
+        [[], "updates", {"boss": {"messages": [asked, {**tool, "id": "2"}, ai("41 it is.", id="3")]}}],
+    ]
+    found = read(*chunks, name="langgraph")
+    assert [(one.sender, one.tool.result if one.tool else one.content) for one in found] == [
+        ("boss", "I count."),
+        ("tool", "41"),
+        ("boss", "41 it is."),
+    ]
+
+
+def test_a_second_request_is_told() -> None:
+    """A node that gives back all it was given: what was asked since is new."""
+    first = [{"type": "human", "content": "One?", "id": "0"}, ai("One.", id="1")]
+    second = [*first, {"type": "human", "content": "Two?", "id": "2"}, ai("Two.", id="3")]
+    found = read({"a": {"messages": first}}, {"a": {"messages": second}})
+    assert [one.content for one in found] == ["One?", "One.", "Two?", "Two."]
+
+
+def test_checkpoints_of_a_stream_are_states() -> None:
+    """Those of inner graphs are told with the outer one's."""
+    states = [
+        {"config": {}, "values": {"messages": [ai("1", id="1"), ai("2", id="2")][: n + 1]}, "next": []} for n in (0, 1)
+    ]
+    assert [one.content for one in read(*states)] == ["1", "2"]
 
 
 def test_silence_does_not_fill_the_memory() -> None:

@@ -74,6 +74,7 @@ def test_a_line_with_every_field_becomes_a_message_with_every_field() -> None:
         },
         "cost_usd": 1,
         "inferred": True,
+        "usage_elsewhere": True,
     }
     assert read(line) == [
         Message(
@@ -92,6 +93,7 @@ def test_a_line_with_every_field_becomes_a_message_with_every_field() -> None:
             Usage(10, 5, 4, 3, 2),
             1.0,
             inferred=True,
+            usage_elsewhere=True,
         )
     ]
 

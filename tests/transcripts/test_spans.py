@@ -120,6 +120,39 @@ def test_a_call_without_text_is_paid_for_by_what_follows_it() -> None:
     assert [(message.content, message.usage) for message in messages] == [("first", Usage(11, 11))]
 
 
+def test_tokens_of_two_models_keep_their_prices_apart() -> None:
+    """A guard of a small model and then the answer of a large one: neither is paid at the price of the other."""
+    messages = read(
+        span("1", None, "agent", "ann", 0, 9),
+        model("2", "1", 1, 2, usage=Usage(100, 1), model="gpt-4o-mini"),
+        model("3", "1", 3, 4, "Done.", usage=Usage(7, 5), model="gpt-4o"),
+    )
+    assert [(one.kind, one.content, one.model, one.usage) for one in messages] == [
+        ("system", "", "gpt-4o-mini", Usage(100, 1)),
+        ("message", "Done.", "gpt-4o", Usage(7, 5)),
+    ]
+
+
+def test_tool_calls_after_a_paid_text_cost_nothing_more() -> None:
+    """The call of the model that asked for them is recorded; after one that is not, they are to be estimated."""
+    tool = Tool("count", "c1", {"table": "orders"}, "41")
+    for usage, elsewhere in ((Usage(9, 5), True), (None, False)):
+        messages = read(
+            span("1", None, "agent", "ann", 0, 9),
+            model("2", "1", 1, 2, "I count.", usage=usage),
+            span("3", "1", "tool", "count", 3, 4, tool=tool),
+        )
+        assert [one.usage_elsewhere for one in messages if one.kind == "tool_call"] == [elsewhere]
+
+
+def test_a_state_that_ends_with_the_request_does_not_hide_it() -> None:
+    """A node that only calls a tool gives back what it was given."""
+    messages = read(
+        span("1", None, "agent", "ann", 0, 5, asked="Go.", said="Go."), model("2", "1", 1, 2, usage=Usage(1, 1))
+    )
+    assert messages[0].role == "user"
+
+
 def test_a_handoff_names_who_takes_over() -> None:
     """A transfer is a handoff, and the agent that takes over is spoken to."""
     messages = read(
