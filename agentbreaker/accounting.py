@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentbreaker.currency import US_DOLLARS, Currency
 from agentbreaker.message import Message, Usage
-from agentbreaker.pricing import Pricing
+from agentbreaker.pricing import NO_MODEL, Pricing
 from agentbreaker.tokens import estimate_tokens, vocabulary_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ __all__ = ["NO_MODEL", "OTHER_MODELS", "Accountant", "Basis", "Charge", "Differe
 
 Basis = Literal["recorded", "own price", "list price", "unpriced", "none"]
 
-#: Stands for the model where a message that a model seems to have written names none.
-NO_MODEL: Final = "(no name)"
 #: Stands for all models beyond the most that are counted apart.
 OTHER_MODELS: Final = "(other models)"
 #: Names come from outside, so there may be any number of them, of any length.

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agentbreaker.currency import Currency
 from agentbreaker.errors import ConfigError
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from agentbreaker.config import PricesSettings
     from agentbreaker.reservation import Reservation
 
-__all__ = ["Bill", "Pricing"]
+__all__ = ["NO_MODEL", "Bill", "Pricing"]
 
 _log = logging.getLogger("agentbreaker")
 
 _RATES = ("input", "output", "cache_read", "cache_creation")
 _PER = 1_000_000
+#: Stands for the model where a message that a model seems to have written names none.
+NO_MODEL: Final = "(no model on record)"
 #: Models whose unpriced tokens are counted apart; names come from outside, so there may be any number of them.
 _MAX_MODELS = 1000
 _OTHERS = "(other models)"
@@ -185,7 +187,7 @@ class Pricing:
         )
 
     def _miss(self, model: str | None, tokens: int) -> None:
-        name = "(no name)" if model is None else model
+        name = NO_MODEL if model is None else model
         with self._lock:
             first = name not in self._unpriced
             if first and len(self._unpriced) >= _MAX_MODELS:

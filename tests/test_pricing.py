@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentbreaker import ConfigError, Guard, Message, Policy, Usage
-from agentbreaker.pricing import Bill, Pricing
+from agentbreaker.pricing import NO_MODEL, Bill, Pricing
 
 MILLION = 1_000_000
 
@@ -50,7 +50,7 @@ def test_an_unknown_model_is_unpriced_and_named_once(caplog: pytest.LogCaptureFi
         for _ in range(3):
             assert pricing.cost("evil\nname", Usage(10, 5)) is None
         assert pricing.cost(None, Usage(1, 1)) is None
-    assert pricing.unpriced == {"evil\nname": 45, "(no name)": 2}
+    assert pricing.unpriced == {"evil\nname": 45, NO_MODEL: 2}
     assert len(caplog.records) == 2
     assert all("\n" not in record.getMessage() for record in caplog.records)
 

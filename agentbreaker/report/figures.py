@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agentbreaker.currency import Currency
 from agentbreaker.report.terminal import count_of
-from agentbreaker.waste.cycles import share_of
-from agentbreaker.waste.model import Amount, Report
+from agentbreaker.waste.measure import share_of
+from agentbreaker.waste.model import Amount, Outcome, Report
 
 __all__ = ["Figures", "path_of", "percent", "short"]
 
@@ -20,8 +20,8 @@ class Figures:
     def __init__(self, report: Report) -> None:
         self._currency = Currency(report.currency, report.usd_rate)
         self._report = report
-        #: Whether anything has a price; without one, tokens are what is compared.
-        self.in_money = report.spend.cost_usd > 0
+        #: Whether amounts are compared by money; else by tokens, and written in these.
+        self.in_money = report.measure == "money"
 
     def money(self, usd: float) -> str:
         """An amount of money."""
@@ -32,7 +32,7 @@ class Figures:
         return f"{'≈' if amount.estimated else ''}{short(amount.tokens)}"
 
     def amount(self, amount: Amount) -> str:
-        """The money, or the tokens where nothing in the report has a price."""
+        """The money, or the tokens where these are what is compared."""
         if not self.in_money:
             return f"{self.tokens(amount)} tokens"
         sign = "≈" if amount.estimated and amount.cost_usd else ""
@@ -44,11 +44,36 @@ class Figures:
         forecast = self._report.forecast
         return self.money(value) if forecast is not None and forecast.unit == "usd" else f"{short(value)} tokens"
 
+    def priced(self, amount: Amount) -> str:
+        """The money that is known of an amount that is written in tokens, to stand beside these; empty without any."""
+        if self.in_money or not amount.cost_usd:
+            return ""
+        return f"{self.money(amount.cost_usd)} for the {short(amount.tokens - amount.unpriced_tokens)} with a price"
+
     def share(self, part: Amount, whole: Amount) -> str:
-        """A share in percent; ``-`` of nothing."""
+        """A share in percent; ``-`` of nothing, and no figure for what has no price among amounts that have one."""
         if not whole.messages:
             return "-"
-        return percent(share_of(part, whole))
+        if self.in_money and whole.cost_usd and part.unpriced_tokens and not part.cost_usd:
+            return "no price"
+        return percent(self.part(part, whole))
+
+    def part(self, part: Amount, whole: Amount) -> float:
+        """A share in [0, 1], by what this report compares amounts by."""
+        return share_of(part, whole, self._report.measure)
+
+    def each(self, outcome: Outcome) -> Amount | None:
+        """What a finished conversation of a group cost; ``None`` if none was finished."""
+        if not outcome.finished:
+            return None
+        spend, among = outcome.spend, outcome.finished
+        return Amount(
+            messages=round(spend.messages / among),
+            tokens=round(spend.tokens / among),
+            estimated_tokens=-(-spend.estimated_tokens // among),
+            cost_usd=spend.cost_usd / among,
+            unpriced_tokens=round(spend.unpriced_tokens / among),
+        )
 
     def headline(self) -> str:
         """How much of the bill was meetings, and would they have been stopped?"""

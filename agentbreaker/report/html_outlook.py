@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from agentbreaker.printable import printable
-from agentbreaker.report.figures import percent, short
-from agentbreaker.report.html_parts import Column, Page, disclosure, section, share_cell, table
+from agentbreaker.report.figures import percent
+from agentbreaker.report.html_parts import Column, Page, disclosure, section, table
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_text import width_of
 from agentbreaker.report.terminal import count_of
-from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Range
 
 __all__ = ["coordination_part", "forecast_part", "notes_part", "outcomes_part", "trials_part"]
@@ -23,7 +22,7 @@ def coordination_part(page: Page) -> Markup:
     report = page.report
     parts = report.coordination
     rows = [
-        (name, page.cell(amount), share_cell(share_of(amount, report.spend), cls))
+        (name, page.cell(amount), page.share_cell(amount, report.spend, cls))
         for name, amount, cls in (
             ("Agents talking to agents", parts.between_agents, "loop"),
             ("Tool calls and results", parts.tools, "work"),
@@ -117,16 +116,11 @@ def outcomes_part(page: Page) -> Markup | None:
         return None
     rows: list[list[Child]] = []
     for one in report.outcomes:
-        if one.usd_per_finished is not None and figures.in_money:
-            each = figures.money(one.usd_per_finished)
-        elif one.tokens_per_finished is not None:
-            each = f"{short(one.tokens_per_finished)} tokens"
-        else:
-            each = "none finished"
+        each = figures.each(one)
         rows.append(
             [
                 said(one.group, 60),
-                each,
+                page.cell(each) if each is not None else "none finished",
                 f"{one.finished:,} of {one.conversations:,}",
                 page.cell(one.spend),
                 figures.share(one.in_loops, one.spend),
@@ -160,7 +154,7 @@ def trials_part(page: Page) -> Markup | None:
         [
             said(one.name, 100),
             page.cell(one.saved),
-            share_cell(share_of(one.saved, report.spend), "work"),
+            page.share_cell(one.saved, report.spend, "work"),
             f"{one.halted:,}",
             f"{one.warned:,}",
             *(["–" if one.halted_finished is None else f"{one.halted_finished:,}"] if known else []),

@@ -72,7 +72,7 @@ class Page:
         return f"{text} · {self.figures.money(cost_usd)}" if cost_usd else text
 
     def _in_tokens(self, amount: Amount) -> bool:
-        """Whether an amount is written in tokens: nothing has a price, or nothing of this one has."""
+        """Whether an amount is written in tokens: these are what is compared, or it has no price."""
         return not self.figures.in_money or (not amount.cost_usd and amount.unpriced_tokens > 0)
 
     def figure(self, amount: Amount) -> str:
@@ -88,11 +88,16 @@ class Page:
         unpriced = f" + {short(amount.unpriced_tokens)} tok" if amount.unpriced_tokens else ""
         return f"{self.figure(amount)}{unpriced}"
 
+    def share_cell(self, part: Amount, whole: Amount, cls: str = "") -> Markup:
+        """A share with its bar."""
+        text = self.figures.share(part, whole)
+        return share_cell(self.figures.part(part, whole), cls, text=text)
+
     def beside(self, amount: Amount) -> str:
         """Tokens and messages, to stand below the amount that :meth:`Figures.amount` writes."""
         messages = count_of(amount.messages, "message")
         if self._in_tokens(amount):
-            return messages
+            return ", ".join(filter(None, (messages, self.figures.priced(amount))))
         unpriced = f", {short(amount.unpriced_tokens)} of them without a price" if amount.unpriced_tokens else ""
         return f"{self.figures.tokens(amount)} tokens{unpriced}, {messages}"
 
@@ -194,9 +199,9 @@ def bar(share: float, cls: str = "", tick: float | None = None) -> Markup:
     )
 
 
-def share_cell(share: float, cls: str = "") -> Markup:
-    """Return a share in percent with its bar."""
-    return el("span", el("span", percent(share), cls="pc"), bar(share, cls), cls="share")
+def share_cell(share: float, cls: str = "", text: str | None = None) -> Markup:
+    """Return a share in percent with its bar; `text` stands for the percent where these say it wrongly."""
+    return el("span", el("span", percent(share) if text is None else text, cls="pc"), bar(share, cls), cls="share")
 
 
 def cycle_of(agents: Sequence[str], limit: int = 60) -> Markup:

@@ -19,7 +19,7 @@ from agentbreaker.report.html_parts import (
 from agentbreaker.report.markup import Child, Markup, el, said
 from agentbreaker.report.svg_sankey import kind_title, sankey_svg
 from agentbreaker.report.terminal import count_of
-from agentbreaker.waste.cycles import share_of
+from agentbreaker.waste.measure import weight_of
 from agentbreaker.waste.model import Cycle, Halted, Spender
 
 __all__ = ["Anchors", "cycles_part", "flow_part", "halted_part", "spenders_part", "summary_tiles"]
@@ -74,7 +74,7 @@ def flow_part(page: Page) -> Markup | None:
     drawing = sankey_svg(report.flows, figures.in_money, page.cell)
     if drawing is None:
         return None
-    flows = sorted(report.flows, key=lambda flow: (-flow.amount.cost_usd, -flow.amount.tokens))
+    flows = sorted(report.flows, key=lambda flow: weight_of(flow.amount, report.measure), reverse=True)
     rows = [
         (
             said(flow.agent) if flow.agent else "all others",
@@ -248,7 +248,7 @@ def _spending(page: Page, spenders: Sequence[Spender], detector: bool, caption: 
             if one.name
             else "all others",
             page.cell(one.spend),
-            share_cell(share_of(one.spend, report.spend), "work"),
+            page.share_cell(one.spend, report.spend, "work"),
             figures.share(one.in_loops, one.spend),
             page.cell(one.after_halt) if one.after_halt.messages else "–",
         )

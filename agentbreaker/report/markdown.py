@@ -19,7 +19,6 @@ from agentbreaker.report.html_laps import chosen_laps, rows_of
 from agentbreaker.report.html_parts import Page, level
 from agentbreaker.report.svg_line import duration
 from agentbreaker.report.terminal import count_of
-from agentbreaker.waste.cycles import share_of
 from agentbreaker.waste.model import Cycle, IncidentPage, Lap, LapTurn, Report, Spender
 
 __all__ = ["render_markdown"]
@@ -226,7 +225,7 @@ def _spenders(title: str, spenders: Sequence[Spender], report: Report, page: Pag
         (
             _code(one.name) if one.name else "all others",
             _money(page.cell(one.spend)),
-            percent(share_of(one.spend, report.spend)),
+            page.figures.share(one.spend, report.spend),
             page.figures.share(one.in_loops, one.spend),
             _money(page.cell(one.after_halt)) if one.after_halt.messages else "",
         )
@@ -240,12 +239,8 @@ def _outcomes(report: Report, page: Page) -> str | None:
         return None
     rows = []
     for one in report.outcomes[:_SPENDERS]:
-        if one.usd_per_finished is not None and page.figures.in_money:
-            each = page.figures.money(one.usd_per_finished)
-        elif one.tokens_per_finished is not None:
-            each = f"{short(one.tokens_per_finished)} tokens"
-        else:
-            each = "none finished"
+        amount = page.figures.each(one)
+        each = page.cell(amount) if amount is not None else "none finished"
         finished = f"{one.finished:,} of {one.conversations:,}"
         rows.append((_code(one.group), _money(each), finished, _money(page.cell(one.spend))))
     heads = ("", ">for each finished", ">finished", ">spent")

@@ -71,8 +71,8 @@ def _totals(report: Report, figures: Figures) -> Iterable[str]:
     yield printable(report.reading, limit=2000)
     spend = report.spend
     tokens = f"{figures.tokens(spend)} tokens"
-    money = f", {figures.amount(spend)} ({printable(report.prices)})" if figures.in_money else ""
-    yield f"spent    {tokens}{money}"
+    money = figures.amount(spend) if figures.in_money else figures.priced(spend)
+    yield f"spent    {tokens}, {money} ({printable(report.prices)})" if money else f"spent    {tokens}"
     if report.halted:
         until = figures.amount(report.in_loops), figures.amount(report.after_halt)
         yield f"in loops {until[0]}, of it after the halt {until[1]}"
@@ -91,7 +91,7 @@ def _totals(report: Report, figures: Figures) -> Iterable[str]:
         )
     else:
         yield f"30 days  no forecast: {report.no_forecast}"
-    if report.unpriced and (figures.in_money or set(report.unpriced) != {NO_MODEL}):
+    if report.unpriced and (report.spend.cost_usd or set(report.unpriced) != {NO_MODEL}):
         named = ", ".join(
             f"{printable(name, limit=60)} {short(tokens)}" for name, tokens in [*report.unpriced.items()][:5]
         )
@@ -166,14 +166,14 @@ def _outcomes(report: Report, figures: Figures) -> Table | None:
         return None
     table = _table(("", False), ("finished", True), ("of", True), ("spent", True), ("for each finished", True))
     for one in report.outcomes[:_ROWS]:
-        each = (
-            figures.money(one.usd_per_finished)
-            if one.usd_per_finished is not None
-            else f"{short(one.tokens_per_finished)} tokens"
-            if one.tokens_per_finished is not None
-            else "none finished"
+        each = figures.each(one)
+        table.add_row(
+            _name(one.group),
+            f"{one.finished:,}",
+            f"{one.conversations:,}",
+            figures.amount(one.spend),
+            figures.amount(each) if each is not None else "none finished",
         )
-        table.add_row(_name(one.group), f"{one.finished:,}", f"{one.conversations:,}", figures.amount(one.spend), each)
     return table
 
 

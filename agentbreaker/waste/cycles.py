@@ -9,9 +9,10 @@ from agentbreaker.detectors import title_of
 from agentbreaker.waste.advice import Quiet, advice_for
 from agentbreaker.waste.findings import Found
 from agentbreaker.waste.incident_model import Amount
+from agentbreaker.waste.measure import Measure, share_of, weight_of
 from agentbreaker.waste.model import Cycle
 
-__all__ = ["cycles_of", "in_turn", "share_of", "total_of", "weight_of"]
+__all__ = ["cycles_of", "in_turn", "total_of"]
 
 _SHOWN_AGENTS = 12
 _EXAMPLES = 3
@@ -47,29 +48,25 @@ def total_of(amounts: Iterable[Amount]) -> Amount:
     )
 
 
-def weight_of(amount: Amount) -> tuple[float, int, int]:
-    """What amounts are ranked by: money first, then tokens, then messages."""
-    return amount.cost_usd, amount.tokens, amount.messages
-
-
-def cycles_of(found: Iterable[Found], quiet: Quiet, most: int) -> tuple[Cycle, ...]:
+def cycles_of(found: Iterable[Found], quiet: Quiet, most: int, measure: Measure) -> tuple[Cycle, ...]:
     """Return the most expensive cycles.
 
     Args:
         found: The halted conversations, with their sums.
         quiet: The ones that were left alone.
         most: How many cycles at most.
+        measure: What they are ranked by, and their share is of.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[Found]] = {}
     for one in found:
         groups.setdefault((one.code, in_turn(one.code, one.agents)), []).append(one)
     sums = {key: total_of(one.in_loop.amount() for one in members) for key, members in groups.items()}
     everything = total_of(sums.values())
-    ranked = sorted(groups, key=lambda key: (weight_of(sums[key]), key), reverse=True)[:most]
+    ranked = sorted(groups, key=lambda key: (weight_of(sums[key], measure), key), reverse=True)[:most]
     cycles = []
     for place, key in enumerate(ranked):
         code, agents = key
-        members = sorted(groups[key], key=lambda one: weight_of(one.in_loop.amount()), reverse=True)
+        members = sorted(groups[key], key=lambda one: weight_of(one.in_loop.amount(), measure), reverse=True)
         advice, snippet = advice_for(code, quiet, cap=place == 0)
         after = total_of(one.after_halt.amount() for one in members)
         cycles.append(
@@ -82,21 +79,13 @@ def cycles_of(found: Iterable[Found], quiet: Quiet, most: int) -> tuple[Cycle, .
                 in_loops=sums[key],
                 until_halt=_less(sums[key], after),
                 after_halt=after,
-                share=share_of(sums[key], everything),
+                share=share_of(sums[key], everything, measure),
                 advice=advice,
                 snippet=snippet,
                 examples=tuple(one.key[1] for one in members[:_EXAMPLES]),
             )
         )
     return tuple(cycles)
-
-
-def share_of(part: Amount, whole: Amount) -> float:
-    """A share in [0, 1]: of the money, else of the tokens, else of the messages."""
-    for of_part, of_whole in zip(weight_of(part), weight_of(whole), strict=True):
-        if of_whole:
-            return of_part / of_whole
-    return 0.0
 
 
 def _less(whole: Amount, part: Amount) -> Amount:

@@ -13,12 +13,13 @@ from agentbreaker.policy import Policy
 from agentbreaker.replay import ReplayReport
 from agentbreaker.waste.advice import advice_for
 from agentbreaker.waste.books import Books
-from agentbreaker.waste.cycles import cycles_of, total_of, weight_of
+from agentbreaker.waste.cycles import cycles_of, total_of
 from agentbreaker.waste.evidence import Evidence
 from agentbreaker.waste.findings import Found, Key
 from agentbreaker.waste.first_reading import KEPT_INCIDENTS, FirstReading
 from agentbreaker.waste.forecast import forecast
 from agentbreaker.waste.incident_model import Halted, IncidentPage
+from agentbreaker.waste.measure import Measure, measure_of, weight_of
 from agentbreaker.waste.model import Coordination, Flow, Report, Source, Spender, Trial
 from agentbreaker.waste.sums import Split
 from agentbreaker.waste.trials import Candidate
@@ -59,6 +60,8 @@ class Draft:
         self._books = books
         self._accountant = accountant
         self._outcomes = outcomes
+        total = books.total
+        self._measure = measure_of(total.spend.amount(), total.in_loops.amount(), total.after_halt.amount())
 
     def report(
         self,
@@ -72,15 +75,16 @@ class Draft:
     ) -> Report:
         """Return the report."""
         first, totals, books = self._first, self._totals, self._books
-        ahead, no_forecast = forecast(books.days, books.undated)
+        measure = self._measure
+        ahead, no_forecast = forecast(books.days, books.undated, in_money=measure == "money")
         halted = sorted(
             (self._halted(found) for found in first.found.values()),
-            key=lambda one: (weight_of(one.after_halt), one.conversation_id),
+            key=lambda one: (weight_of(one.after_halt, measure), one.conversation_id),
             reverse=True,
         )
         pages = sorted(
             (self._page(one) for one in evidence.values()),
-            key=lambda page: weight_of(page.halted.after_halt),
+            key=lambda page: weight_of(page.halted.after_halt, measure),
             reverse=True,
         )
         return Report(
@@ -94,6 +98,7 @@ class Draft:
             currency=self._accountant.currency.code,
             usd_rate=self._accountant.currency.rate,
             prices=_prices(policy),
+            measure=measure,
             complete=complete,
             conversations=totals.conversations,
             halted=totals.halted,
@@ -103,12 +108,12 @@ class Draft:
             spend=books.total.spend.amount(),
             in_loops=books.total.in_loops.amount(),
             after_halt=books.total.after_halt.amount(),
-            by_agent=_spenders(books.agents.rows.items()),
-            by_model=_spenders(books.models.rows.items()),
-            by_edge=_spenders((_edge_name(edge), split) for edge, split in books.edges.rows.items()),
-            by_detector=_spenders(books.detectors.rows.items()),
+            by_agent=_spenders(books.agents.rows.items(), measure),
+            by_model=_spenders(books.models.rows.items(), measure),
+            by_edge=_spenders(((_edge_name(edge), split) for edge, split in books.edges.rows.items()), measure),
+            by_detector=_spenders(books.detectors.rows.items(), measure),
             flows=self._flows(),
-            cycles=cycles_of(first.found.values(), first.quiet, _CYCLES),
+            cycles=cycles_of(first.found.values(), first.quiet, _CYCLES, measure),
             conversations_halted=tuple(halted[:_HALTED]),
             coordination=Coordination(
                 between_agents=books.between_agents.amount(),
@@ -117,7 +122,7 @@ class Draft:
             ),
             forecast=ahead,
             no_forecast=no_forecast,
-            outcomes=self._outcomes.ranked() if self._outcomes is not None else (),
+            outcomes=self._outcomes.ranked(measure) if self._outcomes is not None else (),
             trials=self._trials(candidates),
             unpriced=dict(sorted(self._accountant.unpriced.items(), key=lambda item: (-item[1], item[0]))[:_ROWS]),
             notes=tuple(self._notes(halted)),
@@ -175,7 +180,9 @@ class Draft:
             for (model, agent, kind), split in self._books.flows.rows.items()
         ]
         flows = [flow for flow in flows if flow.amount.tokens or flow.amount.cost_usd]
-        flows.sort(key=lambda flow: (weight_of(flow.amount), flow.agent, flow.kind, flow.model), reverse=True)
+        flows.sort(
+            key=lambda flow: (weight_of(flow.amount, self._measure), flow.agent, flow.kind, flow.model), reverse=True
+        )
         rest = flows[_FLOWS:]
         others = [
             Flow(model="", agent="", kind=kind, amount=total_of(flow.amount for flow in rest if flow.kind == kind))
@@ -219,14 +226,18 @@ class Draft:
             "on which the breaker would have opened."
         )
         if spend.estimated:
-            share = 100 * spend.estimated / max(1, spend.tokens)
             yield (
-                f"≈: {share:.0f} % of the tokens were not recorded and are estimated from the text; what was sent "
-                "again with each call is not in an estimate, so it is too low."
+                f"≈: {spend.estimated:,} of {spend.tokens:,} tokens were not recorded and are estimated from the text; "
+                "what was sent again with each call is not in an estimate, so it is too low."
             )
         # Where no model is named and nothing has a price, money was never asked for.
         if spend.unpriced and (spend.cost_usd or set(self._accountant.unpriced) != {NO_MODEL}):
             yield f"{spend.unpriced:,} tokens have no known price and are in no sum of money: they are not free."
+        if spend.cost_usd and self._measure != "money":
+            yield (
+                "Shares, ranks and the month ahead are of tokens and not of money: more than half of the tokens, or of "
+                "those in loops, have no price."
+            )
         for model, difference in sorted(self._accountant.differing.items())[:_ROWS]:
             yield (
                 f"{model}: {show(difference.recorded_usd)} recorded, {show(difference.list_usd)} by the list price; "
@@ -255,11 +266,11 @@ def _edge_name(edge: tuple[str, str | None]) -> str:
     return f"{sender} → {recipient if recipient is not None else 'everyone'}"
 
 
-def _spenders(rows: Iterable[tuple[str, Split]]) -> tuple[Spender, ...]:
+def _spenders(rows: Iterable[tuple[str, Split]], measure: Measure) -> tuple[Spender, ...]:
     """The most expensive rows, and one without a name for all others."""
     ranked = sorted(
         rows,
-        key=lambda row: (row[0] == "", -row[1].spend.cost_usd, -row[1].spend.tokens, -row[1].spend.messages, row[0]),
+        key=lambda row: (row[0] == "", *(-value for value in weight_of(row[1].spend.amount(), measure)), row[0]),
     )
     shown = [
         Spender(

@@ -27,12 +27,13 @@ _MOST_UNDATED = 0.1
 _LONGEST = 400
 
 
-def forecast(days: Mapping[date, Day], undated: Sum) -> tuple[Forecast | None, str]:
+def forecast(days: Mapping[date, Day], undated: Sum, *, in_money: bool) -> tuple[Forecast | None, str]:
     """Return the forecast, or ``None`` and why there is none.
 
     Args:
         days: What was spent on each day.
         undated: What was spent by messages without a time.
+        in_money: Whether the months are of money; else they are of tokens.
     """
     if not days:
         return None, "no message has a timestamp"
@@ -45,7 +46,6 @@ def forecast(days: Mapping[date, Day], undated: Sum) -> tuple[Forecast | None, s
     dated = sum(day.spend.tokens for day in days.values())
     if undated.tokens > _MOST_UNDATED * (dated + undated.tokens):
         return None, "too many messages have no timestamp"
-    in_money = any(day.spend.cost_usd for day in days.values())
     unit: Literal["usd", "tokens"] = "usd" if in_money else "tokens"
     idle = span - len(days)
     spend = [_of(day.spend, in_money) for day in days.values()] + [0.0] * idle

@@ -23,6 +23,7 @@ from agentbreaker.waste.incident_model import (
     SignalBar,
     SpendPoint,
 )
+from agentbreaker.waste.measure import Measure
 
 __all__ = [
     "After",
@@ -99,7 +100,7 @@ class Cycle(Fact):
         in_loops: Spent from the beginning of the loops to the end of the recordings.
         until_halt: Of that, before the halt: the price of being sure.
         after_halt: Of that, from the halt on: what would have been saved.
-        share: `in_loops` as a share of what all loops cost, in [0, 1]; of tokens, where nothing has a price.
+        share: `in_loops` as a share of what all loops cost, in [0, 1], by the measure of the report.
         advice: What to do about it, in one or two sentences.
         snippet: Lines for the policy file, TOML; empty where the policy is not the place.
         examples: Ids of some of the conversations, the most expensive first.
@@ -134,7 +135,7 @@ class Coordination(Fact):
 
 
 class Range(Fact):
-    """An amount of money (or of tokens, where nothing has a price) with its interval."""
+    """An amount of money (or of tokens, where that is the measure of the report) with its interval."""
 
     low: float
     middle: float
@@ -211,6 +212,9 @@ class Report(Fact):
         first_at, last_at: Days of the first and the last message; ``None`` without timestamps.
         currency, usd_rate: How money is shown: so many units of `currency` for a dollar.
         prices: Where the prices are from, in a sentence.
+        measure: What shares, ranks and the month ahead are of: ``"money"``; ``"tokens"`` where nothing has a price, or
+            more than half of the tokens, or of those in loops or after a halt, have none; ``"messages"`` where there
+            are no tokens either.
         complete: Whether everything was read; false after Ctrl-C.
         conversations, halted, warned, messages, agents: How many.
         spend: All of it.
@@ -239,6 +243,7 @@ class Report(Fact):
     currency: str
     usd_rate: float
     prices: str
+    measure: Measure
     complete: bool
     conversations: int
     halted: int

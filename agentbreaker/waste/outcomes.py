@@ -15,6 +15,7 @@ from typing import Any
 from agentbreaker.accounting import Charge
 from agentbreaker.errors import TranscriptError
 from agentbreaker.waste.findings import Key
+from agentbreaker.waste.measure import Measure
 from agentbreaker.waste.model import Outcome
 from agentbreaker.waste.sums import Split
 
@@ -143,7 +144,7 @@ class OutcomeBook:
         """Outcomes of conversations that were not read."""
         return len(self._outcomes) - len(self._met)
 
-    def ranked(self) -> tuple[Outcome, ...]:
+    def ranked(self, measure: Measure) -> tuple[Outcome, ...]:
         """What each group paid for a finished conversation, the cheapest first; those that finished none last."""
         outcomes = []
         for group, (conversations, finished) in self._counts.items():
@@ -160,9 +161,10 @@ class OutcomeBook:
                     tokens_per_finished=spend.tokens / finished if finished else None,
                 )
             )
-        return tuple(sorted(outcomes, key=_cheapest_first))
+        return tuple(sorted(outcomes, key=lambda outcome: _cheapest_first(outcome, measure)))
 
 
-def _cheapest_first(outcome: Outcome) -> tuple[bool, float, float, str]:
-    usd, tokens = outcome.usd_per_finished, outcome.tokens_per_finished
-    return (not outcome.finished, usd if usd is not None else 0.0, tokens or 0.0, outcome.group)
+def _cheapest_first(outcome: Outcome, measure: Measure) -> tuple[bool, bool, float, float, str]:
+    usd = outcome.usd_per_finished if measure == "money" else None
+    tokens = outcome.tokens_per_finished or 0.0
+    return (not outcome.finished, usd is None, usd if usd is not None else 0.0, tokens, outcome.group)

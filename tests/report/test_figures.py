@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from agentbreaker.report.figures import Figures, path_of, percent, short
 from agentbreaker.report.terminal import count_of
+from agentbreaker.waste.incident_model import Amount
+from agentbreaker.waste.model import Outcome
 from tests.waste.recordings import honest, report_of, runaway
 
 
@@ -46,6 +51,27 @@ def test_without_prices_tokens_are_told() -> None:
     assert not figures.in_money
     assert "$" not in figures.headline()
     assert "tokens" in figures.headline()
+
+
+def test_a_share_of_money_is_not_told_of_what_has_no_price() -> None:
+    """Nought per cent would say that it was free."""
+    stranger = [replace(message, sender="stranger", model="nobody-knows-me") for message in honest("other")[:1]]
+    report = report_of(honest(), stranger)
+    figures = Figures(report)
+    shares = {one.name: figures.share(one.spend, report.spend) for one in report.by_agent}
+    assert shares == {"planner": "50 %", "reviewer": "50 %", "stranger": "no price"}
+
+
+def test_what_a_finished_conversation_cost() -> None:
+    """Tokens without a price are told beside the money, and nothing is told where none was finished."""
+    known: dict[str, Any] = {"conversations": 4, "in_loops": Amount(), "usd_per_finished": 0.5}
+    spend = Amount(messages=9, tokens=1000, estimated_tokens=1, cost_usd=1.0, unpriced_tokens=400)
+    outcome = Outcome(group="team", finished=2, spend=spend, tokens_per_finished=500.0, **known)
+    figures = Figures(report_of(honest()))
+    each = figures.each(outcome)
+    assert each is not None
+    assert figures.amount(each) == "≈$0.50 + 200 tokens without a price"
+    assert figures.each(outcome.model_copy(update={"finished": 0})) is None
 
 
 def test_words() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+from agentbreaker.waste.measure import measure_of
 from agentbreaker.waste.model import (
     After,
     Amount,
@@ -36,7 +37,7 @@ ADVICE = "Give one of them the right to end it: a field such as `approved`, whic
 SNIPPET = "[ladder]  # tell them sooner, end it with an answer\nwarn = 2.0\nfinish = 3.5"
 
 #: Values that are words of ours or of the transcript format, in any report that the analysis can make.
-OURS = frozenset({"useful", "usd", "tokens", "message", "tool_call", "tool_result", "handoff", "USD", "CNY"})
+OURS = frozenset({"useful", "usd", "tokens", "message", "tool_call", "tool_result", "handoff", "USD", "CNY", "money"})
 
 
 def amount(tokens: int, usd: float = 0.0, messages: int = 10, estimated: int = 0, unpriced: int = 0) -> Amount:
@@ -347,6 +348,7 @@ def report(incidents: Sequence[IncidentPage] | None = None, **changes: Any) -> R
         currency="USD",
         usd_rate=1.0,
         prices="list prices of 10 November 2026",
+        measure="money",
         complete=True,
         conversations=1240,
         halted=len(halted),
@@ -417,7 +419,9 @@ def report(incidents: Sequence[IncidentPage] | None = None, **changes: Any) -> R
         ),
         incidents=pages,
     )
-    return whole.model_copy(update=changes)
+    changed = whole.model_copy(update=changes)
+    measure = changes.get("measure") or measure_of(changed.spend, changed.in_loops, changed.after_halt)
+    return changed.model_copy(update={"measure": measure})
 
 
 def empty() -> Report:
@@ -467,7 +471,9 @@ def without_prices(whole: Report) -> Report:
             }
         return [free(one) for one in value] if isinstance(value, list | tuple) else value
 
-    return Report.model_validate(free(whole.model_dump()) | {"forecast": None, "no_forecast": "Nothing has a price."})
+    return Report.model_validate(
+        free(whole.model_dump()) | {"measure": "tokens", "forecast": None, "no_forecast": "Nothing has a price."}
+    )
 
 
 def with_text(whole: Report, write: Callable[[int], str]) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from agentbreaker import Message, Policy
 from agentbreaker.accounting import Accountant
 from agentbreaker.interrupt import Interruption
 from agentbreaker.replay import ConversationReport, ReplayReport, ReplayRun
+from agentbreaker.report.figures import Figures
 from agentbreaker.waste.analysis import analyse
 from agentbreaker.waste.outcomes import OutcomeBook
 from agentbreaker.waste.trials import candidates_of
@@ -162,6 +164,33 @@ def test_outcomes_rank_spending_by_what_it_achieved() -> None:
     assert [trial.halted_finished for trial in report.trials] == [0, 0]
     assert report.conversations_halted[0].outcome == "failure"
     assert any("1 of the outcomes" in note for note in report.notes)
+
+
+def test_a_group_without_prices_is_not_the_cheapest() -> None:
+    """Where groups are compared by money, one that has only tokens comes after those that have prices."""
+    book = OutcomeBook({"good": (True, "success", "priced"), "mystery": (True, "success", "unpriced")})
+    mystery = [replace(message, model="nobody-knows-me") for message in honest("mystery")[:2]]
+    report = report_of(honest("good"), mystery, outcomes=book)
+    assert report.measure == "money"
+    assert [one.group for one in report.outcomes] == ["priced", "unpriced"]
+    assert report.outcomes[1].usd_per_finished is None
+
+
+def test_what_most_tokens_have_no_price_for_is_not_compared_by_money() -> None:
+    """Shares, ranks and the month ahead are of tokens then, and the report says so."""
+    days = range(6)
+    small = [message for day in days for message in honest(f"h{day}", day=day)]
+    large = [replace(one, model="nobody-knows-me") for day in days for one in runaway(f"r{day}", day=day)]
+    report = report_of(small, large)
+    assert report.measure == "tokens"
+    assert report.spend.cost_usd > 0
+    assert report.by_model[0].name == "nobody-knows-me"
+    assert report.forecast is not None
+    assert (report.forecast.unit, report.forecast.spend.middle) == ("tokens", 90_000.0)
+    assert any(note.startswith("Shares, ranks and the month ahead are of tokens") for note in report.notes)
+    figures = Figures(report)
+    assert figures.headline().startswith("67 % of 18.0k tokens went into loops.")
+    assert figures.priced(report.spend) == "$0.0048 for the 4,800 with a price"
 
 
 def test_days_give_a_forecast_and_too_few_give_a_reason() -> None:

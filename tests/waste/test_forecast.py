@@ -26,7 +26,7 @@ def _days(*usd: float) -> dict[date, Day]:
 
 def test_even_days_give_a_sure_month() -> None:
     """If every day cost the same, the month is thirty of them, and the interval is a point."""
-    ahead, why = forecast(_days(*[2.0] * 10), Sum())
+    ahead, why = forecast(_days(*[2.0] * 10), Sum(), in_money=True)
     assert why == ""
     assert ahead is not None
     assert (ahead.spend.low, ahead.spend.middle, ahead.spend.high) == (60.0, 60.0, 60.0)
@@ -40,7 +40,7 @@ def test_the_interval_holds_what_it_says() -> None:
     inside = 0
     for _ in range(100):
         usd = draw.lognormal(0.0, 1.0, size=21)
-        ahead, _ = forecast(_days(*usd.tolist()), Sum())
+        ahead, _ = forecast(_days(*usd.tolist()), Sum(), in_money=True)
         assert ahead is not None
         month = draw.lognormal(0.0, 1.0, size=30).sum()
         inside += ahead.spend.low <= month <= ahead.spend.high
@@ -51,15 +51,15 @@ def test_days_without_spending_count() -> None:
     """A day on which nothing ran is a day of no cost."""
     days = _days(3.0)
     days[FIRST + timedelta(days=9)] = _days(3.0)[FIRST]
-    ahead, _ = forecast(days, Sum())
+    ahead, _ = forecast(days, Sum(), in_money=True)
     assert ahead is not None
     assert ahead.days == 10
     assert ahead.spend.middle == pytest.approx(18.0, abs=6.1)
 
 
-def test_without_prices_tokens_are_forecast() -> None:
-    """Where nothing has a price the month is told in tokens."""
-    ahead, _ = forecast(_days(*[0.0] * 6), Sum())
+def test_tokens_are_forecast_where_money_is_not_the_measure() -> None:
+    """The month is told in tokens then."""
+    ahead, _ = forecast(_days(*[0.0] * 6), Sum(), in_money=False)
     assert ahead is not None
     assert (ahead.unit, ahead.spend.middle) == ("tokens", 30_000.0)
 
@@ -71,10 +71,10 @@ def test_what_does_not_allow_one_is_said() -> None:
     far = _days(1.0, 1.0)
     far[FIRST + timedelta(days=900)] = Day()
     reasons = [
-        forecast({}, Sum())[1],
-        forecast(_days(1.0, 1.0), Sum())[1],
-        forecast(far, Sum())[1],
-        forecast(_days(*[1.0] * 8), undated)[1],
+        forecast({}, Sum(), in_money=True)[1],
+        forecast(_days(1.0, 1.0), Sum(), in_money=True)[1],
+        forecast(far, Sum(), in_money=True)[1],
+        forecast(_days(*[1.0] * 8), undated, in_money=True)[1],
     ]
     assert ["timestamp" in reasons[0], "2 days" in reasons[1], "901 days" in reasons[2], "too many" in reasons[3]] == [
         True
