@@ -28,6 +28,7 @@ from agentbreaker.message import Message
 from agentbreaker.printable import printable
 from agentbreaker.report.terminal import print_unreadable, reading_of
 from agentbreaker.transcripts import FORMATS, ReadReport, expand_paths, write_transcript
+from agentbreaker.transcripts.apart import kept_apart
 from agentbreaker.transcripts.formats import find_format, other_formats
 
 __all__ = ["convert_command", "formats_command"]
@@ -57,12 +58,18 @@ def convert_command(
     ],
     format_name: FormatName = None,
     columns: Columns = None,
+    join: Annotated[
+        bool, typer.Option("--join", help="The files are parts of one recording: a conversation may go on in the next.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="A record that cannot be read is fatal instead of skipped.")
     ] = False,
 ) -> None:
-    """Write recordings of other systems in agentbreaker's own format."""
+    """Write recordings of other systems in agentbreaker's own format.
+
+    The same id in two files is two conversations, and is written as two; with --join it is one.
+    """
     if format_name is not None:
         find_format(format_name)
     names = columns_of(columns)
@@ -71,13 +78,13 @@ def convert_command(
     files = expand_paths(source)
     if target != "-" and any(name != "-" and _same(name, target) for name in files):
         raise ConfigError(f"{target}: is one of the files that are read")
-    read = ReadReport()
+    read = ReadReport(joined=join)
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
     with (progress := progress_bar(errors, "converting")) or nullcontext():
         messages = read_files(files, strict, read, broken, progress, format_name=format_name, columns=names)
         try:
-            write_transcript(_only_messages(messages), target)
+            write_transcript(_only_messages(messages if join else kept_apart(messages)), target)
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -42,6 +42,21 @@ def test_convert_writes_our_format_and_says_what_it_read(cli: Cli, tmp_path: Pat
     assert gzip.decompress(target.read_bytes()).startswith(b'{"conversation_id":"line 1"')
 
 
+def test_convert_keeps_the_conversations_of_two_files_apart(cli: Cli, tmp_path: Path) -> None:
+    """The same id in two files is two conversations, as for replay; with ``--join`` the second file goes on."""
+    (tmp_path / "a.jsonl").write_text(CHAT)
+    (tmp_path / "b.jsonl").write_text(CHAT)
+    apart = cli("convert", "a.jsonl", "b.jsonl", "-")
+    assert [json.loads(line)["conversation_id"] for line in apart.out.splitlines()] == [
+        *["line 1"] * 2,
+        *["line 1 (b.jsonl)"] * 2,
+    ]
+    assert apart.err.startswith("read 4 messages, 1 agent, 2 conversations as chat")
+    joined = cli("convert", "--join", "a.jsonl", "b.jsonl", "-")
+    assert {json.loads(line)["conversation_id"] for line in joined.out.splitlines()} == {"line 1"}
+    assert joined.err.startswith("read 4 messages, 1 agent, 1 conversation as chat")
+
+
 def test_convert_to_standard_output(cli: Cli, tmp_path: Path) -> None:
     """A dash is a pipe, and nothing but messages goes into it."""
     source = tmp_path / "chat.json"

@@ -96,7 +96,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("claude-code", "Claude Code sessions, with their subagents", recognise_claude_code, read_claude_code),
     Format("atif", "ATIF trajectories, with their subagents", recognise_atif, read_atif),
     Format("inspect", "Inspect logs: JSON, and .eval where inspect-ai is installed", recognise_inspect, read_inspect),
-    Format("langgraph", "LangGraph streams: updates, tasks, debug or values", recognise_langgraph, read_langgraph),
+    Format("langgraph", "LangGraph streams, of every mode but custom", recognise_langgraph, read_langgraph),
     Format("chat", "OpenAI-style chat JSON Lines, conversations or messages", recognise_chat, read_chat),
     Format("csv", "CSV, a message a row; --map names the columns", recognise_csv, read_csv),
     Format("parquet", "Parquet, a message a row; --map as for CSV; extra bulk", recognise_parquet, read_parquet),

@@ -36,6 +36,8 @@ class ReadReport:
         reasons: Skipped lines or records by reason, without the place; the first 20 reasons.
         passed_over: Files of folders that are no recordings.
         strangers: The first 20 of these.
+        joined: Whether the files are parts of one recording, so that the same id in two of them is one conversation;
+            set beforehand.
     """
 
     lines: int = 0
@@ -47,6 +49,7 @@ class ReadReport:
     formats: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     passed_over: int = 0
+    joined: bool = False
     strangers: list[str] = field(default_factory=list)
     # Hashes, not names: a storm may have a million senders with names of a thousand characters.
     _senders: set[int] = field(default_factory=set, repr=False)
@@ -67,7 +70,7 @@ class ReadReport:
 
     @property
     def conversations(self) -> int:
-        """Distinct conversations; the same id in two files counts twice.  Counted up to 100,000."""
+        """Distinct conversations; the same id in two files counts twice, unless `joined`.  Counted up to 100,000."""
         return min(len(self._conversations), _MAX_COUNTED)
 
     def pass_over(self, path: str) -> None:
@@ -87,7 +90,7 @@ class ReadReport:
                     senders.add(hash(message.sender))
                 if message.conversation_id != latest and len(conversations) < _MAX_COUNTED:
                     latest = message.conversation_id
-                    conversations.add(hash((path, latest)))
+                    conversations.add(hash(latest if self.joined else (path, latest)))
                 yield message
         finally:
             self.formats[name] = self.formats.get(name, 0) + self.messages - before
