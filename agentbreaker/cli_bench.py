@@ -118,8 +118,8 @@ def bench_command(
 
     def messages(name: str, scenario: bool) -> Iterator[tuple[str, Message]]:
         if scenario:
-            return read_files([name], True, read, broken, None)
-        return read_files([name], strict, read, broken, None, format_name=format_name, columns=names)
+            return read_files([name], True, read, broken)
+        return read_files([name], strict, read, broken, format_name=format_name, columns=names)
 
     with errors.status("benching") if errors.is_terminal else nullcontext():
         bench = run_bench(plan, messages, policy)

@@ -22,6 +22,7 @@ from rich.text import Text
 from agentbreaker.errors import ConfigError, TranscriptError
 from agentbreaker.message import Message
 from agentbreaker.parallel import MAX_JOBS
+from agentbreaker.printable import printable
 from agentbreaker.transcripts import ReadReport
 from agentbreaker.transcripts.files import Advance, read_files_to_the_end, size_of
 from agentbreaker.transcripts.table import TABLE_FIELDS
@@ -69,21 +70,21 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the rate of a task that counts messages."""
-        elapsed, messages = task.elapsed, task.fields.get("messages", 0)
+        # What is done has its rate for good.
+        elapsed, messages = task.finished_time or task.elapsed, task.fields.get("messages", 0)
         return Text(f"{messages / elapsed:,.0f} messages/s" if elapsed and messages else "")
 
 
-def progress_bar(console: Console, doing: str) -> Progress | None:
+def progress_bar(console: Console) -> Progress | None:
     """A progress bar on a terminal, none in a pipe: bytes, messages a second, and the time that is left.
 
     Args:
         console: Where it would be shown.
-        doing: What is being done (``"replaying"``).
     """
     if not console.is_terminal:
         return None
     return Progress(
-        TextColumn(doing),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         _RateColumn(),
@@ -97,11 +98,19 @@ def progress_bar(console: Console, doing: str) -> Progress | None:
     )
 
 
-def advance_of(progress: Progress | None, files: list[str]) -> Advance | None:
-    """Return what moves a progress bar on, ``None`` without one: it takes bytes and messages that were read so far."""
+def advance_of(progress: Progress | None, files: list[str], doing: str) -> Advance | None:
+    """Return what moves a progress bar on, ``None`` without one: it takes bytes and messages that were read so far.
+
+    Args:
+        progress: Where it is shown; what was shown there before is taken away, as there is one reading at a time.
+        files: What is read.
+        doing: What is being done (``"replaying"``).
+    """
     if progress is None:
         return None
-    task = progress.add_task("read", total=sum(map(size_of, files)) or None, messages=0)
+    for former in progress.task_ids:
+        progress.remove_task(former)
+    task = progress.add_task(printable(doing), total=sum(map(size_of, files)) or None, messages=0)
     return lambda done, messages: progress.update(task, completed=done, messages=messages)
 
 
@@ -141,8 +150,9 @@ def read_files(
     strict: bool,
     read: ReadReport,
     broken: list[TranscriptError],
-    progress: Progress | None,
+    progress: Progress | None = None,
     *,
+    doing: str = "reading",
     format_name: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, Message]]:
@@ -156,6 +166,7 @@ def read_files(
         read: Adds up what was read.
         broken: Takes the files that could not be read.
         progress: Shows how far it is, in bytes.
+        doing: What is shown beside it.
         format_name: What they all are; without it each file's content tells.
         columns: For tables: field of ours to the name of the column.
 
@@ -169,7 +180,7 @@ def read_files(
         broken=broken,
         format_name=format_name,
         columns=columns,
-        advance=advance_of(progress, files),
+        advance=advance_of(progress, files, doing),
     )
     for name, message in messages:
         if message is not None:

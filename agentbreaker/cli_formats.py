@@ -81,8 +81,10 @@ def convert_command(
     read = ReadReport(joined=join)
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
-    with (progress := progress_bar(errors, "converting")) or nullcontext():
-        messages = read_files(files, strict, read, broken, progress, format_name=format_name, columns=names)
+    with (progress := progress_bar(errors)) or nullcontext():
+        messages = read_files(
+            files, strict, read, broken, progress, doing="converting", format_name=format_name, columns=names
+        )
         try:
             write_transcript(_only_messages(messages if join else kept_apart(messages)), target)
         except BrokenPipeError:

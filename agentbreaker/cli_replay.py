@@ -81,11 +81,7 @@ def replay_command(
     read, totals = ReadReport(), ReplayReport()
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
-    progress = (
-        progress_bar(errors, "replaying")
-        if output_format is not OutputFormat.JSONL or not sys.stdout.isatty()
-        else None
-    )
+    progress = progress_bar(errors) if output_format is not OutputFormat.JSONL or not sys.stdout.isatty() else None
     found = False
     with ExitStack() as stack:
         listing = ReplayListing(
@@ -106,7 +102,7 @@ def replay_command(
                 strict=strict,
                 format_name=format_name,
                 columns=names,
-                progress=advance_of(progress, files),
+                progress=advance_of(progress, files, "replaying"),
                 read=read,
                 broken=broken,
                 report=totals,

@@ -103,13 +103,18 @@ def report_command(
     read = ReadReport()
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
-    progress = progress_bar(errors, "reading")
+    progress = progress_bar(errors)
     with ExitStack() as stack:
         stop = stack.enter_context(interruptible())
         # By the place from which each file can be read again: that of a pipe is a copy.
         places = {name if (copy := spool(name, stack, stop)) is None else copy: name for name in files}
         stack.enter_context(progress or nullcontext())
+        # The recordings are replayed under each policy, and read once more when it is known where the loops began.
+        passes = ["replaying", *(f"trying {one.name}" for one in candidates), "adding up"]
         readings, reach = 0, Reach()
+
+        def doing(number: int) -> str:
+            return f"{passes[number]} ({number % len(passes) + 1} of {len(passes)})"
 
         def replayed(policy: Policy, totals: ReplayReport, keep: int) -> Iterator[ConversationReport]:
             nonlocal readings
@@ -123,7 +128,7 @@ def report_command(
                 strict=strict,
                 format_name=format_name,
                 columns=names,
-                progress=advance_of(progress, list(places)),
+                progress=advance_of(progress, list(places), doing(readings - 1)),
                 read=noted,
                 broken=faults,
                 report=totals,
@@ -136,11 +141,22 @@ def report_command(
 
         def messages() -> Iterator[tuple[str, Message]]:
             reader = read_files(
-                list(places), strict, ReadReport(), [], progress, format_name=format_name, columns=names
+                list(places),
+                strict,
+                ReadReport(),
+                [],
+                progress,
+                doing=doing(-1),
+                format_name=format_name,
+                columns=names,
             )
             # Several processes have not got equally far when they are stopped.
             seen = reach.within(reader) if stop.cut_short and processes != 1 else reader
+            told = False
             for place, message in seen:
+                if stop.asked and not told:
+                    told = True
+                    errors.print(Text("agentbreaker: adding up what was read; Ctrl-C once more ends it unreported"))
                 yield places[place], message
 
         result = analyse(

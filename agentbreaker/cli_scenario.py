@@ -113,7 +113,7 @@ def new_command(
     read, broken = ReadReport(), list[TranscriptError]()
     errors = Console(stderr=True)
     found: dict[str, list[Message]] = {}
-    for _, message in read_files(files, strict, read, broken, None, format_name=format_name, columns=names):
+    for _, message in read_files(files, strict, read, broken, format_name=format_name, columns=names):
         if conversation in (None, message.conversation_id):
             found.setdefault(message.conversation_id, []).append(message)
     print_unreadable(errors, read, broken)
@@ -178,7 +178,7 @@ def check_command(
     if plan.recordings:
         raise ConfigError(f"{plan.recordings[0][0]}: is no scenario, there is no scenario.toml beside it")
     read, broken = ReadReport(), list[TranscriptError]()
-    bench = run_bench(plan, lambda path, whole: read_files([path], whole, read, broken, None), policy)
+    bench = run_bench(plan, lambda path, whole: read_files([path], whole, read, broken), policy)
     console = Console(highlight=False)
     wrong = [one for one in bench.judged if one.outcome is not Outcome.OK]
     for one in wrong:

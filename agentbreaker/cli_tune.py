@@ -120,8 +120,10 @@ def tune_command(
     read, totals = ReadReport(), ReplayReport()
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
-    with (progress := progress_bar(errors, "measuring")) or nullcontext():
-        messages = read_files(files, strict, read, broken, progress, format_name=format_name, columns=names)
+    with (progress := progress_bar(errors)) or nullcontext():
+        messages = read_files(
+            files, strict, read, broken, progress, doing="measuring", format_name=format_name, columns=names
+        )
         trails = list(measure(messages, rules, report=totals))
     print_unreadable(errors, read, broken)
     if totals.forgotten:

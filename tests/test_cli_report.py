@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,31 +149,63 @@ def test_several_processes_give_the_same_report(cli: Cli, tmp_path: Path) -> Non
     assert (wrong.code, "--jobs" in wrong.err) == (2, True)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
+def interrupted(folder: Path, shown: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Press Ctrl-C when the progress bar first says something: exit code, report, and what stood on the terminal."""
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:
+        pytest.skip(f"no pseudo-terminal to be had: {error}")
+    command = [sys.executable, "-m", "agentbreaker", "report", "big.jsonl", "-f", "json", *arguments]
+    environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "140"}
+    with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        found = list[bytes]()
+        out = process.stdout
+        reader = threading.Thread(target=lambda: found.append(out.read()))
+        reader.start()
+        text, sent = "", False
+        with suppress(OSError):  # the end of it, on Linux
+            while data := os.read(ours, 65_536):
+                text += data.decode()
+                if not sent and re.search(shown, text):
+                    process.send_signal(signal.SIGINT)
+                    sent = True
+        os.close(ours)
+        reader.join()
+        code = process.wait(120)
+    assert sent, text
+    assert "Traceback" not in text
+    return code, json.loads(found[0]), text
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_gives_the_partial_report(tmp_path: Path, jobs: str) -> None:
     """The report covers what was read so far, says so, and the exit code tells."""
     lines = [json.dumps(line) for number in range(8000) for line in runaway(f"run-{number}")]
     (tmp_path / "big.jsonl").write_text("\n".join(lines) + "\n")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "agentbreaker", "report", "big.jsonl", "-f", "json", "--jobs", jobs],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    time.sleep(2.5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
-    document = json.loads(out)
+    code, document, text = interrupted(tmp_path, r"replaying \(1 of 2\).*messages/s", "--jobs", jobs)
+    assert code == 130, text
     assert document["complete"] is False
     assert 0 < document["messages"] < len(lines)
+    assert "agentbreaker: adding up what was read; Ctrl-C once more ends it unreported" in text
     # Both readings are of the same messages, though no two processes have got equally far.
     assert document["spend"]["messages"] == document["messages"]
     for halted in document["conversations_halted"]:
         assert halted["spend"]["messages"] == halted["messages"]
         assert halted["after_halt"]["messages"] == halted["messages"] - halted["halted_at"]
-    assert b"Traceback" not in err
+
+
+def test_ctrl_c_while_the_figures_are_added_up_is_answered(tmp_path: Path) -> None:
+    """Nothing is missing then: the report is whole, and whoever waits for it is told how to do without."""
+    lines = [json.dumps(line) for number in range(4000) for line in runaway(f"run-{number}")]
+    (tmp_path / "big.jsonl").write_text("\n".join(lines) + "\n")
+    code, document, text = interrupted(tmp_path, r"adding up \(3 of 3\)", "--what-if", "ladder.halt=3")
+    assert code == 0, text
+    assert (document["complete"], document["messages"]) == (True, len(lines))
+    assert "trying ladder.halt=3 (2 of 3)" in text
+    assert "agentbreaker: adding up what was read; Ctrl-C once more ends it unreported" in text
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
