@@ -12,19 +12,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from agentbreaker.errors import TranscriptError
+from agentbreaker.transcripts.parquet_runs import TooHeavyError, fetched
 from agentbreaker.transcripts.source import PARQUET, Source
-
-if TYPE_CHECKING:
-    import duckdb
 
 __all__ = ["first_rows", "parquet_rows"]
 
-_BATCH: Final = 256
 _MAX_DEPTH: Final = 16
-#: What duckdb may take; a group of rows that does not fit is an error.
+#: What duckdb may take; it unpacks a page at a time, and one that does not fit is an error.
 _MEMORY: Final = "512MB"
 _SETTINGS: Final[dict[str, Any]] = {
     "memory_limit": _MEMORY,
@@ -42,7 +39,7 @@ def first_rows(source: Source, number: int) -> list[dict[str, Any]]:
     Raises:
         TranscriptError: The library is missing.
     """
-    return [row for row in islice(_rows(source, quiet=True), number)]
+    return [row for row in islice(_rows(source, quiet=True), number) if not isinstance(row, str)]
 
 
 def parquet_rows(source: Source) -> Iterator[dict[str, Any]]:
@@ -56,10 +53,13 @@ def parquet_rows(source: Source) -> Iterator[dict[str, Any]]:
     for row in _rows(source, quiet=False):
         source.line += 1
         source.report.lines += 1
-        yield row
+        if isinstance(row, str):
+            source.skip(row)
+        else:
+            yield row
 
 
-def _rows(source: Source, *, quiet: bool) -> Iterator[dict[str, Any]]:
+def _rows(source: Source, *, quiet: bool) -> Iterator[dict[str, Any] | str]:
     try:
         import duckdb
     except ImportError:
@@ -70,27 +70,22 @@ def _rows(source: Source, *, quiet: bool) -> Iterator[dict[str, Any]]:
         path = _plain_name(source.local(), stack)
         try:
             connection = stack.enter_context(duckdb.connect(":memory:", config=_SETTINGS))
-            yield from _fetch(connection, path)
+            for row in fetched(connection, path):
+                yield row if isinstance(row, str) else {name: _plain(value) for name, value in row.items()}
+        except TooHeavyError as error:
+            if quiet:
+                return
+            raise TranscriptError(str(error), path=source.path, line=source.line or None) from None
         except (duckdb.Error, ValueError, OverflowError) as error:
             if quiet:
                 return
             # The library's words may quote the file.
             what = (
-                f"a group of rows takes more than {_MEMORY}"
+                f"a page unpacks to more than {_MEMORY}; write it in smaller groups of rows"
                 if isinstance(error, duckdb.OutOfMemoryException)
                 else f"the Parquet file is damaged ({type(error).__name__})"
             )
             raise TranscriptError(what, path=source.path, line=source.line or None) from None
-
-
-def _fetch(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[dict[str, Any]]:
-    # Standard output is not duckdb's.
-    connection.execute("SET enable_progress_bar = false")
-    cursor = connection.execute("SELECT * FROM read_parquet(?)", [path])
-    names = [column[0] for column in cursor.description or ()]
-    while batch := cursor.fetchmany(_BATCH):
-        for row in batch:
-            yield {name: _plain(value) for name, value in zip(names, row, strict=True)}
 
 
 def _plain_name(path: str, stack: ExitStack) -> str:

@@ -14,13 +14,11 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from agentbreaker.transcripts.parquet import first_rows
-from agentbreaker.transcripts.schema import LONE_HINT, MAX_VALUES, UnreadableError, too_many_values
+from agentbreaker.transcripts.schema import LONE_HINT, MAX_LINE_BYTES, MAX_VALUES, UnreadableError, too_many_values
 from agentbreaker.transcripts.source import CHUNK, PARQUET, SQLITE, ZIP, Source
 
 __all__ = ["MAX_DOCUMENT_BYTES", "MAX_LINE_BYTES", "Probe", "lines_of", "members_of", "parse_value", "records_of"]
 
-#: Longest line that is read, in bytes without its line end; a longer one is discarded as it streams by.
-MAX_LINE_BYTES: Final = 8 * 1024 * 1024
 #: Longest JSON document that is read as a whole.
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _PROBED: Final = 20

@@ -16,6 +16,7 @@ from agentbreaker.message import Kind, Message, Role, Tool, Usage
 
 __all__ = [
     "LONE_HINT",
+    "MAX_LINE_BYTES",
     "MAX_NAME",
     "MAX_VALUES",
     "UnreadableError",
@@ -25,6 +26,8 @@ __all__ = [
     "too_many_values",
 ]
 
+#: Longest line that is read, in bytes without its line end; a longer one is discarded as it streams by.
+MAX_LINE_BYTES: Final = 8 * 1024 * 1024
 #: Most JSON values in one line: three bytes of JSON can become a hundred bytes of Python objects.
 MAX_VALUES: Final = 200_000
 #: Longest name of an agent or id of a conversation, in characters.
