@@ -14,7 +14,7 @@ from typing import Any, Final
 from agentbreaker.message import Message, Tool
 from agentbreaker.transcripts.addressing import Addressing
 from agentbreaker.transcripts.records import Probe
-from agentbreaker.transcripts.schema import UnreadableError
+from agentbreaker.transcripts.schema import MAX_NAME, UnreadableError
 from agentbreaker.transcripts.source import SQLITE, Source
 from agentbreaker.transcripts.sqlite_file import open_database
 from agentbreaker.transcripts.values import (
@@ -43,7 +43,9 @@ _EVENTS: Final = (
 )
 _CALLS: Final = "SELECT source_name, request, response, is_cached, cost, end_time FROM chat_completions ORDER BY id"
 _SESSIONS: Final = (
-    "SELECT session_id, min(start_time) AS begun FROM chat_completions GROUP BY session_id ORDER BY begun LIMIT 10000"
+    # Of a name that is too long only so much that it is seen.
+    f"SELECT substr(session_id, 1, {MAX_NAME + 1}) AS session, min(start_time) AS begun FROM chat_completions "  # noqa: S608
+    "GROUP BY session ORDER BY begun LIMIT 10000"
 )
 _MANAGERS: Final = ("GroupChatManager", "GroupManager")
 _MAX_KEPT: Final = 100_000

@@ -33,6 +33,10 @@ _TABLES: Final = {
     "checkpoints": ("thread_id", "checkpoint_ns", "checkpoint_id", "type", "checkpoint", "metadata"),
     "writes": ("thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx", "channel", "type", "value"),
 }
+_PRIMARY: Final = {
+    "checkpoints": ("thread_id", "checkpoint_ns", "checkpoint_id"),
+    "writes": ("thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx"),
+}
 _KEYS: Final = "SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints ORDER BY thread_id, checkpoint_id"
 _TASKS: Final = (
     "SELECT DISTINCT task_id, task_path FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
@@ -88,7 +92,7 @@ def read_langgraph_sqlite(source: Source) -> Iterator[Message]:
             "checkpoints are read with langgraph-checkpoint-sqlite: pip install 'agentbreaker[checkpoints]'",
             path=source.path,
         ) from None
-    with open_database(source, _TABLES) as connection:
+    with open_database(source, _TABLES, _PRIMARY) as connection:
         saver = SqliteSaver(connection, serde=_Sealing())
         thread: _Thread | None = None
         for key in connection.execute(_KEYS):

@@ -17,7 +17,7 @@ from agentbreaker.message import Kind, Message, Role, Tool
 from agentbreaker.transcripts.addressing import spoken_to_next
 from agentbreaker.transcripts.parquet import parquet_rows
 from agentbreaker.transcripts.records import MAX_LINE_BYTES, Probe
-from agentbreaker.transcripts.schema import UnreadableError, compact_json
+from agentbreaker.transcripts.schema import MAX_VALUES, UnreadableError, compact_json
 from agentbreaker.transcripts.source import CHUNK, PARQUET, Source
 from agentbreaker.transcripts.values import cost_of, moment_of, name_of, usage_of
 
@@ -160,8 +160,8 @@ def csv_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line; a row may run over lines where a field is quoted."""
     # The limit belongs to the whole process, so it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    lines = _Lines(source)
     delimiter = max(_DELIMITERS, key=source.head.partition(b"\n")[0].decode("latin-1").count)
+    lines = _Lines(source, delimiter)
     rows = csv.reader(lines, delimiter=delimiter)
     while True:
         lines.size, lines.begin = 0, source.line + 1
@@ -184,10 +184,16 @@ def csv_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
 
 
 class _Lines:
-    """The decoded lines, as the module `csv` draws on them."""
+    """The decoded lines, as the module `csv` draws on them.
 
-    def __init__(self, source: Source) -> None:
+    Attributes:
+        size: Bytes of the row so far.
+        begin: Line in which it began.
+    """
+
+    def __init__(self, source: Source, delimiter: str) -> None:
         self._source = source
+        self._delimiter = delimiter.encode()
         self.size = 0
         self.begin = 1
 
@@ -205,6 +211,8 @@ class _Lines:
             while line and not line.endswith(b"\n"):
                 line = source.stream.readline(CHUNK)
             raise UnreadableError(f"longer than {MAX_LINE_BYTES // 1024**2} MiB")
+        if self._values(line) > MAX_VALUES:
+            raise UnreadableError(f"more than {MAX_VALUES:,} values in one line")
         self.size += len(line)
         if self.size > 2 * MAX_LINE_BYTES:
             raise UnreadableError(f"a row longer than {2 * MAX_LINE_BYTES // 1024**2} MiB: is a quote never closed?")
@@ -212,6 +220,13 @@ class _Lines:
             return line.decode()
         except UnicodeDecodeError:
             raise UnreadableError("not UTF-8") from None
+
+    def _values(self, line: bytes) -> int:
+        """Values in a line; what is between quotes is text, with which a line begins that goes on with a row."""
+        if len(line) <= MAX_VALUES or line.count(self._delimiter) < MAX_VALUES:
+            return 0
+        parts = line.split(b'"', MAX_VALUES)
+        return sum(part.count(self._delimiter) for part in parts[1 if self.size else 0 :: 2]) + 1
 
 
 def _columns(source: Source, header: list[str]) -> dict[str, int]:

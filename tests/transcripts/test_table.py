@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,20 @@ def test_other_text_is_no_table(tmp_path: Path, text: str) -> None:
     report = ReadReport()
     list(read_transcript(path, report=report))
     assert "csv" not in report.formats
+
+
+def test_a_line_of_a_million_fields_costs_a_line() -> None:
+    """Packed it is a megabyte; unpacked it would be a list of a million."""
+    report = ReadReport()
+    data = b"sender,content\nann,a\n" + b"," * 1_000_000 + b"\nann,b\n"
+    assert [one.content for one in read_transcript(io.BytesIO(data), format="csv", report=report)] == ["a", "b"]
+    assert [str(error) for error in report.errors] == ["<stream>:3: more than 200,000 values in one line"]
+
+
+@pytest.mark.parametrize("text", ["," * 300_000, "a\n" + "," * 300_000, 'a ""\n' + ",\n" * 300_000])
+def test_a_text_of_many_commas_is_a_text(text: str) -> None:
+    """What stands between quotes is one field, also where it goes on in the next line."""
+    report = ReadReport()
+    data = f'sender,content\nann,"{text}"\nann,b\n'.encode()
+    found = [one.content for one in read_transcript(io.BytesIO(data), format="csv", report=report)]
+    assert (found, report.errors) == ([text.replace('""', '"'), "b"], [])
