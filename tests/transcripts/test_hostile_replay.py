@@ -10,14 +10,17 @@ import contextlib
 import gzip
 import json
 import os
+import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from tests.conftest import Cli
 
 pytest.importorskip("resource", reason="the measurements need POSIX")
 
@@ -231,3 +234,80 @@ def test_a_storm_of_agents_and_conversations(tmp_path: Path) -> None:
     assert found.code == 0
     assert "15,001 conversations" in found.out
     assert found.mib < MOST_MEMORY
+
+
+# ---------------------------------------------------------------------- every format
+
+
+def records_of(path: Path) -> list[Any]:
+    """The JSON records of a sample, the lines that are none left out."""
+    try:
+        return [json.loads(path.read_bytes())]
+    except ValueError:
+        found = []
+        for text in path.read_text("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(text))
+        return found
+
+
+def changed(value: Any, change: Callable[[str, Any], Any], field: str = "") -> Any:
+    """The same with another value for each that is no object and no array."""
+    if isinstance(value, dict):
+        return {key: changed(one, change, key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [changed(one, change, field) for one in value]
+    return change(field, value)
+
+
+JSON_SAMPLES = sorted(
+    path
+    for path in (Path(__file__).parent / "samples").iterdir()
+    if path.suffix in (".json", ".jsonl") and not path.name.endswith(".expected.json")
+)
+#: Fields that hold names or words of others, whatever the format.
+OTHERS = re.compile("name|id$|agent|source|sender|content|text|model|task|author|handle", re.IGNORECASE)
+#: What ATIF's field `source` may say.
+ROLES = ("user", "agent", "system")
+#: What a field may hold that ought to hold something else.
+WRONG: list[Any] = [None, True, -1, 2**70, 1e308, "", "NaN", [], {}, [[]], {"a": 1}]
+
+
+@pytest.mark.parametrize("output_format", ["text", "json", "jsonl"])
+@pytest.mark.parametrize("path", JSON_SAMPLES, ids=lambda path: path.name)
+def test_hostile_words_in_every_field_of_every_format(cli: Cli, tmp_path: Path, path: Path, output_format: str) -> None:
+    """Nothing of them is more than text on a terminal, whether the records can still be read or not."""
+    name = re.split(r"[-.]", path.name)[0]
+    options = ("-f", output_format, "--all", "--incidents", "9")
+    for everywhere in (False, True):
+
+        def hostile(field: str, value: Any, everywhere: bool = everywhere) -> Any:
+            others = isinstance(value, str) and OTHERS.search(field) and value not in ROLES
+            return value + HOSTILE if others or (everywhere and isinstance(value, str)) else value
+
+        lines = [json.dumps(changed(record, hostile)) for record in records_of(path)]
+        source = tmp_path / f"{name}-{everywhere}.jsonl"
+        source.write_text("\n".join(lines) + "\n")
+        result = cli("replay", str(source), *options)
+        assert result.code in ((0, 3) if everywhere else (0,)), result.err
+        for text in (result.out, result.err):
+            danger = DANGEROUS.search(text)
+            assert danger is None, repr(text[max(0, danger.start() - 40) : danger.end() + 40])
+            assert not [part for part in text.splitlines() if part.startswith("::")]
+
+
+@pytest.mark.parametrize("path", JSON_SAMPLES, ids=lambda path: path.name)
+def test_wrong_types_in_every_field_of_every_format(cli: Cli, tmp_path: Path, path: Path) -> None:
+    """A record that is no message is named or passed over, and never the end of the program."""
+    rng = random.Random(path.name)
+    records = records_of(path)
+    for share in (0.05, 0.3, 1.0):
+
+        def wrong(_: str, value: Any, share: float = share) -> Any:
+            return rng.choice(WRONG) if rng.random() < share else value
+
+        source = tmp_path / f"{share}.jsonl"
+        source.write_text("\n".join(json.dumps(changed(record, wrong)) for record in records) + "\n")
+        result = cli("replay", str(source), "-f", "json")
+        assert result.code in (0, 3)
+        assert json.loads(result.out)["complete"] is True
