@@ -51,6 +51,8 @@ from agentbreaker.waste.trials import candidates_of
 
 __all__ = ["report_command"]
 
+#: Halts that get a page where nobody says how many: of the first one, most is on a screen.
+_PAGES, _PAGES_AS_TEXT = 20, 1
 _WHAT_IF_HELP = "Compare policies, such as ladder.halt=3,4,6; may be repeated."
 _OUTCOMES_HELP = "CSV or JSON Lines with conversation_id, outcome (success or failure) and, if you like, group."
 
@@ -68,7 +70,10 @@ def report_command(
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     outcomes: Annotated[Path | None, typer.Option("--outcomes", help=_OUTCOMES_HELP, show_default=False)] = None,
     what_if: Annotated[list[str] | None, typer.Option("--what-if", help=_WHAT_IF_HELP, show_default=False)] = None,
-    incidents: Annotated[int, typer.Option("--incidents", min=0, max=500, help="Halts that get a page.")] = 20,
+    incidents: Annotated[
+        int | None,
+        typer.Option("--incidents", min=0, max=500, help="Halts that get a page.", show_default="20, and 1 as text"),
+    ] = None,
     excerpts: Annotated[
         bool, typer.Option("--excerpts/--no-excerpts", help="Whether the pages show what was said.")
     ] = True,
@@ -166,13 +171,13 @@ def report_command(
             accountant=accountant,
             outcomes=book,
             candidates=candidates,
-            incidents=incidents,
+            incidents=_PAGES if incidents is None else incidents,
             replayed=replayed,
             reading=lambda _: _reading(read, len(files) - len(broken)),
             interrupted=lambda: stop.cut_short,
         )
     if output_format is ReportFormat.TEXT:
-        print_waste(Console(highlight=False), result)
+        print_waste(Console(highlight=False), result, incidents=_PAGES_AS_TEXT if incidents is None else incidents)
     else:
         sys.stdout.write(render(result, output_format))
     for path, form in written:

@@ -65,6 +65,18 @@ def test_every_format_is_printed(cli: Cli, tmp_path: Path, form: str) -> None:
     assert done.err == ""
 
 
+def test_as_text_so_many_incidents_are_printed_as_are_asked_for(cli: Cli, tmp_path: Path) -> None:
+    """One without a word, and the way that it is said to get the others is one."""
+    save(tmp_path / "log.jsonl", runaway("one"), runaway("two"), runaway("three"))
+    first = cli("report", "log.jsonl")
+    assert first.out.count("began at message") == 1
+    assert "2 more pages: --incidents 3 prints them, --output report.html has them" in first.out
+    every = cli("report", "log.jsonl", "--incidents", "3")
+    assert every.out.count("began at message") == 3
+    assert "more page" not in every.out
+    assert "began at message" not in cli("report", "log.jsonl", "--incidents", "0").out
+
+
 def test_standard_input_is_read_twice(cli: Cli) -> None:
     """It is kept in a file meanwhile, and is called - in the report and in what is said of its lines."""
     text = "\n".join(json.dumps(line) for line in runaway("from-a-pipe")) + "\nnot json\n"

@@ -35,9 +35,22 @@ class Figures:
         """The money, or the tokens where these are what is compared."""
         if not self.in_money:
             return f"{self.tokens(amount)} tokens"
+        if self.in_tokens(amount):
+            return f"{self.tokens(amount)} tokens without a price"
         sign = "≈" if amount.estimated and amount.cost_usd else ""
         missing = f" + {short(amount.unpriced_tokens)} tokens without a price" if amount.unpriced_tokens else ""
         return f"{sign}{self.money(amount.cost_usd)}{missing}"
+
+    def in_tokens(self, amount: Amount) -> bool:
+        """Whether an amount is written in tokens: these are what is compared, or it has no price."""
+        return not self.in_money or (not amount.cost_usd and amount.unpriced_tokens > 0)
+
+    def cell(self, amount: Amount) -> str:
+        """An amount in a table: the money, and in short the tokens that have no price beside it."""
+        if self.in_tokens(amount):
+            return f"{self.tokens(amount)} tok"
+        unpriced = f" + {short(amount.unpriced_tokens)} tok" if amount.unpriced_tokens else ""
+        return f"{self.amount(amount.model_copy(update={'unpriced_tokens': 0}))}{unpriced}"
 
     def value(self, value: float) -> str:
         """A plain number in the unit of a forecast."""

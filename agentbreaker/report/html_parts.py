@@ -71,22 +71,15 @@ class Page:
         text = f"{'≈' if estimated else ''}{short(tokens)} tok"
         return f"{text} · {self.figures.money(cost_usd)}" if cost_usd else text
 
-    def _in_tokens(self, amount: Amount) -> bool:
-        """Whether an amount is written in tokens: these are what is compared, or it has no price."""
-        return not self.figures.in_money or (not amount.cost_usd and amount.unpriced_tokens > 0)
-
     def figure(self, amount: Amount) -> str:
         """An amount in large letters: what has a price, or the tokens where nothing has; the rest stands beside it."""
-        if self._in_tokens(amount):
+        if self.figures.in_tokens(amount):
             return f"{self.figures.tokens(amount)} tokens"
         return self.figures.amount(amount.model_copy(update={"unpriced_tokens": 0}))
 
     def cell(self, amount: Amount) -> str:
-        """An amount in a table: the money, and the tokens that have no price beside it."""
-        if self._in_tokens(amount):
-            return f"{self.figures.tokens(amount)} tok"
-        unpriced = f" + {short(amount.unpriced_tokens)} tok" if amount.unpriced_tokens else ""
-        return f"{self.figure(amount)}{unpriced}"
+        """An amount in a table."""
+        return self.figures.cell(amount)
 
     def share_cell(self, part: Amount, whole: Amount, cls: str = "") -> Markup:
         """A share with its bar."""
@@ -96,7 +89,7 @@ class Page:
     def beside(self, amount: Amount) -> str:
         """Tokens and messages, to stand below the amount that :meth:`Figures.amount` writes."""
         messages = count_of(amount.messages, "message")
-        if self._in_tokens(amount):
+        if self.figures.in_tokens(amount):
             return ", ".join(filter(None, (messages, self.figures.priced(amount))))
         unpriced = f", {short(amount.unpriced_tokens)} of them without a price" if amount.unpriced_tokens else ""
         return f"{self.figures.tokens(amount)} tokens{unpriced}, {messages}"

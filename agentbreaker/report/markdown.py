@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
+from agentbreaker.detectors import title_of
 from agentbreaker.printable import printable
 from agentbreaker.report.check_report import code_span
 from agentbreaker.report.figures import Figures, percent, short
@@ -55,6 +56,7 @@ def render_markdown(report: Report) -> str:
         _spenders("Agents", report.by_agent, report, page),
         _spenders("Models", report.by_model, report, page),
         _spenders("Edges", report.by_edge, report, page),
+        _spenders("Detectors", report.by_detector, report, page, kinds=True),
         _outcomes(report, page),
         _trials(report, page),
         _unpriced(report),
@@ -218,12 +220,14 @@ def _halted(report: Report, page: Page) -> str | None:
     return "## Would have been halted\n\n" + _table(("conversation", "why", ">at", ">saved"), rows) + tail
 
 
-def _spenders(title: str, spenders: Sequence[Spender], report: Report, page: Page) -> str | None:
+def _spenders(
+    title: str, spenders: Sequence[Spender], report: Report, page: Page, *, kinds: bool = False
+) -> str | None:
     if not spenders:
         return None
     rows = [
         (
-            _code(one.name) if one.name else "all others",
+            (f"{title_of(one.name)} ({_code(one.name)})" if kinds else _code(one.name)) if one.name else "all others",
             _money(page.cell(one.spend)),
             page.figures.share(one.spend, report.spend),
             page.figures.share(one.in_loops, one.spend),

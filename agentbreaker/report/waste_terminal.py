@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from agentbreaker.accounting import NO_MODEL
+from agentbreaker.detectors import title_of
 from agentbreaker.printable import printable
 from agentbreaker.report.figures import Figures, path_of, percent, short
 from agentbreaker.report.terminal import count_of, no_command
-from agentbreaker.waste.model import IncidentPage, Lap, LapTurn, Report, Spender
+from agentbreaker.waste.model import Amount, IncidentPage, Lap, LapTurn, Report, Spender
 
 __all__ = ["print_incident", "print_waste"]
 
@@ -45,6 +46,7 @@ def print_waste(console: Console, report: Report, *, incidents: int = 1) -> None
         ("Agents", _spenders(report.by_agent, report, figures)),
         ("Models", _spenders(report.by_model, report, figures)),
         ("Edges", _spenders(report.by_edge, report, figures)),
+        ("Detectors", _spenders(_named(report.by_detector), report, figures)),
         ("What was achieved for it", _outcomes(report, figures)),
         ("What if", _trials(report, figures)),
     ):
@@ -60,7 +62,10 @@ def print_waste(console: Console, report: Report, *, incidents: int = 1) -> None
     more = len(report.incidents) - incidents
     if more > 0:
         console.print(
-            Text(f"\n{count_of(more, 'more page')}: --incidents {len(report.incidents)}, or --output report.html")
+            Text(
+                f"\n{count_of(more, 'more page')}: --incidents {len(report.incidents)} prints them, "
+                "--output report.html has them"
+            )
         )
     console.print()
     for note in report.notes:
@@ -96,7 +101,8 @@ def _totals(report: Report, figures: Figures) -> Iterable[str]:
             f"{printable(name, limit=60)} {short(tokens)}" for name, tokens in [*report.unpriced.items()][:5]
         )
         more = f" and {len(report.unpriced) - 5} more" if len(report.unpriced) > 5 else ""
-        yield f"unpriced {named}{more} tokens; give their prices in the policy's [prices.models]"
+        beside = ' ("tok" beside money)' if figures.in_money else ""
+        yield f"unpriced {named}{more} tokens{beside}; give their prices in the policy's [prices.models]"
 
 
 def _table(*columns: tuple[str, bool]) -> Table:
@@ -108,6 +114,11 @@ def _table(*columns: tuple[str, bool]) -> Table:
 
 def _name(text: str, limit: int = 60) -> Text:
     return Text(no_command(printable(text, limit=limit)) if text else "(all others)")
+
+
+def _cell(figures: Figures, amount: Amount) -> str:
+    """An amount in a table, in short where money and tokens stand beside each other."""
+    return figures.cell(amount) if figures.in_money else figures.amount(amount)
 
 
 def _cycles(report: Report, figures: Figures) -> Table | None:
@@ -122,7 +133,7 @@ def _cycles(report: Report, figures: Figures) -> Table | None:
             Text(f"{cycle.code} {cycle.title}"),
             f"{cycle.conversations:,}",
             f"{cycle.median_laps:g}" if cycle.median_laps else "",
-            figures.amount(cycle.in_loops),
+            _cell(figures, cycle.in_loops),
             percent(cycle.share),
         )
     return table
@@ -137,7 +148,7 @@ def _halted(report: Report, figures: Figures) -> Table | None:
             _name(one.conversation_id),
             str(one.halted_at),
             f"{one.messages:,}",
-            figures.amount(one.after_halt),
+            _cell(figures, one.after_halt),
             _name(one.sentence, 200),
         )
     more = report.halted - min(_ROWS, len(report.conversations_halted))
@@ -153,12 +164,19 @@ def _spenders(rows: tuple[Spender, ...], report: Report, figures: Figures) -> Ta
     for row in rows[:_ROWS]:
         table.add_row(
             _name(row.name),
-            figures.amount(row.spend),
+            _cell(figures, row.spend),
             figures.share(row.spend, report.spend),
             figures.share(row.in_loops, row.spend),
-            figures.amount(row.after_halt) if row.after_halt.messages else "",
+            _cell(figures, row.after_halt) if row.after_halt.messages else "",
         )
     return table
+
+
+def _named(rows: tuple[Spender, ...]) -> tuple[Spender, ...]:
+    """The rows of detectors, each with what its code stands for."""
+    return tuple(
+        one.model_copy(update={"name": f"{one.name} {title_of(one.name)}"}) if one.name else one for one in rows
+    )
 
 
 def _outcomes(report: Report, figures: Figures) -> Table | None:
@@ -171,8 +189,8 @@ def _outcomes(report: Report, figures: Figures) -> Table | None:
             _name(one.group),
             f"{one.finished:,}",
             f"{one.conversations:,}",
-            figures.amount(one.spend),
-            figures.amount(each) if each is not None else "none finished",
+            _cell(figures, one.spend),
+            _cell(figures, each) if each is not None else "none finished",
         )
     return table
 
@@ -185,7 +203,7 @@ def _trials(report: Report, figures: Figures) -> Table | None:
     table = _table(*columns, *([("of the halted, finished", True)] if known else []))
     for one in report.trials:
         finished = [str(one.halted_finished)] if known else []
-        table.add_row(_name(one.name), f"{one.halted:,}", f"{one.warned:,}", figures.amount(one.saved), *finished)
+        table.add_row(_name(one.name), f"{one.halted:,}", f"{one.warned:,}", _cell(figures, one.saved), *finished)
     return table
 
 
@@ -258,7 +276,7 @@ def _laps(page: IncidentPage, figures: Figures, width: int) -> Table:
 
 
 def _lap_title(lap: Lap, figures: Figures) -> str:
-    return f"Lap {lap.number} · {figures.amount(lap.amount)} · {percent(1 - lap.news)} nothing new"
+    return f"Lap {lap.number} · {_cell(figures, lap.amount)} · {percent(1 - lap.news)} nothing new"
 
 
 def _turn(turn: LapTurn) -> Text:
