@@ -26,9 +26,11 @@ __all__ = [
     "share_cell",
     "table",
     "tiles",
+    "unbroken",
 ]
 
 _SCALE: Final = 1000
+_NBSP: Final = "\u00a0"
 _MOST_IN_PATH: Final = 8
 #: Names of fields and settings stand in backticks in an advice.
 _QUOTED: Final = re.compile("`([^`]*)`")
@@ -78,13 +80,16 @@ class Page:
         return self.figures.amount(amount.model_copy(update={"unpriced_tokens": 0}))
 
     def cell(self, amount: Amount) -> str:
-        """An amount in a table."""
-        return self.figures.cell(amount)
+        """An amount in a table; a line ends at most between money and tokens."""
+        money, plus, tokens = self.figures.cell(amount).partition(" + ")
+        return unbroken(money) + (f" +{_NBSP}{unbroken(tokens)}" if plus else "")
 
     def share_cell(self, part: Amount, whole: Amount, cls: str = "") -> Markup:
-        """A share with its bar."""
+        """A share with its bar; no bar where there is no figure."""
         text = self.figures.share(part, whole)
-        return share_cell(self.figures.part(part, whole), cls, text=text)
+        if not text.endswith("%"):
+            return el("span", text, cls="soft figure")
+        return share_cell(self.figures.part(part, whole), cls)
 
     def beside(self, amount: Amount) -> str:
         """Tokens and messages, to stand below the amount that :meth:`Figures.amount` writes."""
@@ -113,6 +118,11 @@ def level(value: float) -> str:
     if not math.isfinite(value):
         return "no limit" if value > 0 else "not known"
     return short(value) if value == round(value) or abs(value) >= 100 else f"{value:.1f}"
+
+
+def unbroken(text: str) -> str:
+    """Return a figure so that no line ends in it."""
+    return text.replace(" ", _NBSP)
 
 
 def section(page: Page, heading: str, *children: Child, level: int = 2, cls: str = "card") -> Markup:
@@ -192,9 +202,9 @@ def bar(share: float, cls: str = "", tick: float | None = None) -> Markup:
     )
 
 
-def share_cell(share: float, cls: str = "", text: str | None = None) -> Markup:
-    """Return a share in percent with its bar; `text` stands for the percent where these say it wrongly."""
-    return el("span", el("span", percent(share) if text is None else text, cls="pc"), bar(share, cls), cls="share")
+def share_cell(share: float, cls: str = "") -> Markup:
+    """Return a share in percent with its bar."""
+    return el("span", el("span", unbroken(percent(share)), cls="pc"), bar(share, cls), cls="share")
 
 
 def cycle_of(agents: Sequence[str], limit: int = 60) -> Markup:

@@ -57,12 +57,12 @@ caption .soft,caption.soft{font-weight:400}
 th,td{text-align:left;vertical-align:top;padding:.5rem .7rem;border-top:1px solid var(--line)}
 th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding-right:0}
 thead th{border-top:0;overflow-wrap:normal;color:var(--soft);font-weight:600;font-size:.83rem;vertical-align:bottom}
-tbody th{font-weight:600;min-width:8rem}.grid tbody td{min-width:4.5rem}.num{text-align:right;white-space:nowrap;
+tbody th{font-weight:600;min-width:8rem}.grid tbody td{min-width:4.5rem}.num{text-align:right;
 overflow-wrap:normal}
 .grid td.text{min-width:14rem}.tight th,.tight td{padding:.35rem .5rem}
 .tight th:first-child{padding-left:0}.tight td:last-child,.tight th:last-child{padding-right:0}
 .tight tbody th{min-width:9rem;width:45%}.tight .share{grid-template-columns:2.7rem minmax(2rem,1fr);min-width:5.2rem}
-.tight .meter{min-width:2rem}
+.tight .meter{min-width:2rem}.tight.listed tbody th{width:auto}.listed td.text{width:50%}.figure{white-space:nowrap;overflow-wrap:normal}
 .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .meter{display:block;width:100%;height:1.1rem;min-width:3rem}.meter .track{fill:var(--track)}.meter .full{
 fill:var(--wire)}.meter.over .full{fill:var(--amber)}.meter.loop .full,.meter.decided .full{fill:var(--bad)}
@@ -127,7 +127,7 @@ padding:0}.laps caption{display:block}.laps thead{display:none}.laps tbody tr{bo
 padding:.7rem 0}
 .laps tbody th{margin-bottom:.4rem}.laps tbody td{border-left:3px solid var(--line);padding:.15rem 0 .35rem .7rem;
 margin:.3rem 0}.tight .meter{display:none}.tight .share{grid-template-columns:2.7rem;min-width:0}
-.tight tbody th{min-width:7rem}
+.tight tbody th{min-width:8rem}
 .laps .lap{display:block;color:var(--ink);font-size:.82rem;font-weight:650}
 .laps tbody td.void{display:none}.laps td:first-child{padding-left:.7rem}.card{padding:.9rem .9rem}}
 @media (max-width:26rem){header,main,footer{padding-left:.6rem;padding-right:.6rem}.tile{padding:.7rem}

@@ -202,7 +202,7 @@ def _halted(page: Page, listed: Sequence[Halted], anchors: Anchors, known: bool,
                 *(outcome if known else []),
             ]
 
-    return table(page, caption, columns, rows(), cls="grid tight")
+    return table(page, caption, columns, rows(), cls="grid tight listed")
 
 
 # ---------------------------------------------------------------------- who spent
