@@ -62,7 +62,8 @@ overflow-wrap:normal}
 .grid td.text{min-width:14rem}.tight th,.tight td{padding:.35rem .5rem}
 .tight th:first-child{padding-left:0}.tight td:last-child,.tight th:last-child{padding-right:0}
 .tight tbody th{min-width:9rem;width:45%}.tight .share{grid-template-columns:2.7rem minmax(2rem,1fr);min-width:5.2rem}
-.tight .meter{min-width:2rem}.tight.listed tbody th{width:auto}.listed td.text{width:50%}.figure{white-space:nowrap;overflow-wrap:normal}
+.tight .meter{min-width:2rem}.tight.listed tbody th{width:auto}.listed td.text{width:50%}
+.figure{white-space:nowrap;overflow-wrap:normal}
 .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .meter{display:block;width:100%;height:1.1rem;min-width:3rem}.meter .track{fill:var(--track)}.meter .full{
 fill:var(--wire)}.meter.over .full{fill:var(--amber)}.meter.loop .full,.meter.decided .full{fill:var(--bad)}
