@@ -24,6 +24,7 @@ from agentbreaker.cli_files import (
     refuse_to_overwrite,
 )
 from agentbreaker.errors import ConfigError, TranscriptError
+from agentbreaker.interrupt import EXIT_INTERRUPTED, interruptible
 from agentbreaker.message import Message
 from agentbreaker.printable import printable
 from agentbreaker.report.terminal import print_unreadable, reading_of
@@ -81,9 +82,12 @@ def convert_command(
     read = ReadReport(joined=join)
     broken: list[TranscriptError] = []
     errors = Console(stderr=True)
-    with (progress := progress_bar(errors)) or nullcontext():
-        messages = read_files(
-            files, strict, read, broken, progress, doing="converting", format_name=format_name, columns=names
+    with interruptible() as stop, (progress := progress_bar(errors)) or nullcontext():
+        messages = stop.over(
+            read_files(
+                files, strict, read, broken, progress, doing="converting", format_name=format_name, columns=names
+            ),
+            may_wait=not all(map(os.path.isfile, files)),
         )
         try:
             write_transcript(_only_messages(messages if join else kept_apart(messages)), target)
@@ -95,6 +99,9 @@ def convert_command(
         sys.stdout.flush()
     errors.print(Text(reading_of(read)), soft_wrap=True)
     print_unreadable(errors, read, broken)
+    if stop.cut_short:
+        errors.print(Text("agentbreaker: interrupted; what was read until then is written"), soft_wrap=True)
+        raise SystemExit(EXIT_INTERRUPTED)
     if broken:
         raise SystemExit(EXIT_UNREADABLE)
 

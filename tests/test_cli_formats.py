@@ -6,6 +6,9 @@ import gzip
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from agentbreaker.transcripts import FORMATS, read_transcript
 from tests.conftest import Cli
 
+ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = Path(__file__).parent / "transcripts" / "samples"
 CHAT = (
     '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "name": "ann", "content": "Hello."}]}\n'
@@ -55,6 +59,26 @@ def test_convert_keeps_the_conversations_of_two_files_apart(cli: Cli, tmp_path: 
     joined = cli("convert", "--join", "a.jsonl", "b.jsonl", "-")
     assert {json.loads(line)["conversation_id"] for line in joined.out.splitlines()} == {"line 1"}
     assert joined.err.startswith("read 4 messages, 1 agent, 1 conversation as chat")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_convert_writes_what_was_read_until_ctrl_c(tmp_path: Path) -> None:
+    """Whole messages, and the exit code and a line that say that there are more."""
+    line = '{"conversation_id":"c","sender":"ann","content":"hi"}\n'
+    command = [sys.executable, "-m", "agentbreaker", "convert", "-", "-"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write((line * 1000).encode())
+        process.stdin.flush()
+        first = b"".join(process.stdout.readline() for _ in range(3))
+        process.send_signal(signal.SIGINT)
+        rest, err = process.stdout.read(), process.stderr.read().decode()
+        assert process.wait(60) == 130
+    assert err.endswith("agentbreaker: interrupted; what was read until then is written\n")
+    lines = [json.loads(one) for one in (first + rest).splitlines()]
+    assert 0 < len(lines) <= 1000
+    # A message that was just being read is lost.
+    assert f"read {len(lines):,} messages" in err or f"read {len(lines) + 1:,} messages" in err
 
 
 def test_convert_to_standard_output(cli: Cli, tmp_path: Path) -> None:
