@@ -159,7 +159,7 @@ def table(
         )
         for row in rows
     ]
-    whole = el("table", el("caption", caption, id=name), el("thead", head), el("tbody", body), cls=cls)
+    whole = el("table", el("caption", el("span", caption), id=name), el("thead", head), el("tbody", body), cls=cls)
     return scroller(name, whole)
 
 

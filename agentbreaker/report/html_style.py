@@ -54,6 +54,7 @@ nav ul{display:flex;flex-wrap:wrap;gap:.35rem 1.1rem;list-style:none;padding:0;m
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 caption{text-align:left;font-weight:650;padding:0 0 .5rem;caption-side:top}
 caption .soft,caption.soft{font-weight:400}
+caption>span{display:block;position:sticky;left:0;max-width:calc(100vw - 4rem)}
 th,td{text-align:left;vertical-align:top;padding:.5rem .7rem;border-top:1px solid var(--line)}
 th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding-right:0}
 thead th{border-top:0;overflow-wrap:normal;color:var(--soft);font-weight:600;font-size:.83rem;vertical-align:bottom}
